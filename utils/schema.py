@@ -4,135 +4,30 @@ Checks across sections are in `utils/crosscheck.py`; reading, merging and error 
 Every key of a published DenseMTL experiment file has its place here; a key that no longer has an effect says so.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
+from pydantic import Field, model_validator
+
+from utils.schema_data import AugmentationConfig as AugmentationConfig
+from utils.schema_data import DataConfig as DataConfig
+from utils.schema_data import DatasetConfig as DatasetConfig
+from utils.schema_data import SubsetConfig as SubsetConfig
+from utils.schema_types import (
+    NUMBER,
+    BelowOne,
+    Integer,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    model_validator,
+    Probability,
+    Scale,
+    Scales,
+    Section,
+    TaskName,
 )
-
-TASKS = ("semseg", "depth", "disp", "normals", "edges")
-
-TaskName = Literal["semseg", "depth", "disp", "normals", "edges"]
-DatasetName = Literal["cityscapes", "synthia", "vkitti2", "nyudv2"]
-Probability = Annotated[float, Field(ge=0, le=1)]
-Scale = Annotated[int, Field(ge=0, le=4)]
-
-
-class Section(BaseModel):
-    """A config section: unknown keys are errors, values do not change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class AugmentationConfig(Section):
-    random_horizontal_flip: Probability = 0.0
-    color_aug: bool = False
-
-
-class SubsetConfig(Section):
-    """Which training images keep their labels: `n_subset` drawn with the dataset seed, or the listed indices."""
-
-    mode: Literal["random", "fixed"] = "random"
-    n_subset: PositiveInt | None = None
-    subset: list[NonNegativeInt] | None = None
-
-    @model_validator(mode="after")
-    def _has_what_its_mode_needs(self):
-        if self.mode == "random" and self.n_subset is None:
-            raise ValueError("mode 'random' needs n_subset, the number of labelled images")
-        if self.mode == "fixed" and not self.subset:
-            raise ValueError("mode 'fixed' needs subset, the list of indices of labelled images")
-        return self
-
-
-class DatasetConfig(Section):
-    """One dataset on disk and how its samples are cut."""
-
-    dataset: DatasetName
-    path: str
-    n_classes: PositiveInt
-    dataset_seed: int = 42
-    width: PositiveInt
-    height: PositiveInt
-    crop_w: PositiveInt | None = None
-    crop_h: PositiveInt | None = None
-    crop_center: bool = False
-    frame_ids: list[int] = [0]
-    num_scales: PositiveInt = 1
-    load_sequences: bool = False
-    load_semantic_gt: bool = True
-    only_sequences_with_segmentation: bool = True
-    val_only_sequences_with_segmentation: bool = True
-    restrict_to_subset: SubsetConfig | None = None
-    load_labeled: bool = True
-    load_unlabeled: bool = True
-    num_val_samples: PositiveInt | None = None
-    val_split: str = "val"
-    variations: list[str] = ["15-deg-left"]  # vkitti2
-    split_by: Literal["frame", "scene"] = "frame"  # vkitti2
-    inverse_depth: bool = True  # no effect: datasets give metres, the loss converts
-    max_percentile: float | None = None  # no effect
-    load_onehot: bool = False  # no effect: losses take train ids
-    color_full_scale: bool | None = None  # no effect: every file is decoded once, at its own size
-    val_downsample_gt: bool = True  # no effect: validation runs at width x height
-    augmentations: AugmentationConfig = AugmentationConfig()
-
-    @property
-    def output_size(self) -> tuple[int, int]:
-        """(height, width) of a training sample, after resize and crop."""
-        return self.crop_h or self.height, self.crop_w or self.width
-
-    @model_validator(mode="after")
-    def _is_consistent(self):
-        if (self.crop_h or self.height) > self.height or (self.crop_w or self.width) > self.width:
-            raise ValueError(
-                f"the crop {self.crop_w or self.width}x{self.crop_h or self.height} is larger than "
-                f"the resized image {self.width}x{self.height} (width x height)"
-            )
-        if 0 not in self.frame_ids or len(set(self.frame_ids)) != len(self.frame_ids):
-            raise ValueError(f"frame_ids must hold 0 (the labelled frame) and each offset once, got {self.frame_ids}")
-        return self
-
-
-class DataConfig(Section):
-    """The `data` section: one dataset or, for domain adaptation, a labelled source and an unlabelled target."""
-
-    train_bs: PositiveInt
-    valid_bs: PositiveInt
-    n_valid_logged: NonNegativeInt = 0
-    n_train_logged: NonNegativeInt = 0
-    src_split: Literal["train", "all"] = "all"
-    tgt_split: Literal["train", "all"] = "train"
-    source: DatasetConfig
-    target: DatasetConfig | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _share_common_keys(cls, data: Any) -> Any:
-        """Dataset keys may stand in `data` itself (one dataset), or be shared there by `source` and `target`."""
-        if not isinstance(data, dict):
-            return data
-        own = {key: data[key] for key in cls.model_fields if key in data}
-        shared = {key: value for key, value in data.items() if key not in cls.model_fields}
-        for role in ("source", "target"):
-            given = data.get(role)
-            if given is None and role == "source":
-                given = {}
-            if isinstance(given, dict):
-                own[role] = {**shared, **given}
-        return own
-
-    @property
-    def validation(self) -> DatasetConfig:
-        """The dataset whose validation split measures the model: the target where there is one."""
-        return self.target or self.source
+from utils.schema_types import TASKS as TASKS
+from utils.schema_types import DatasetName as DatasetName
 
 
 class AdaptationConfig(Section):
@@ -140,7 +35,7 @@ class AdaptationConfig(Section):
 
     doda: bool | NonNegativeInt = True  # adapt: a flag, or the step from which to
     lr_D: PositiveFloat = 1e-4
-    ent_align: list[Scale] = [0]
+    ent_align: Scales = [0]
     lambda_adv_ent: NonNegativeFloat = 0.005
     lambda_disc_ent: NonNegativeFloat = 1.0
 
@@ -155,7 +50,7 @@ class AdaptationConfig(Section):
 class TrainingConfig(Section):
     logdir: str
     n_workers: NonNegativeInt = 4
-    seed: int = 42
+    seed: Integer = 42
     shuffle_trainset: bool = True
     iterations: PositiveInt
     max_iterations: PositiveInt | None = None  # horizon of the discriminators' poly schedule; default: iterations
@@ -190,17 +85,17 @@ class HeadKwargs(Section):
     """Options of a decoder head; those a head has no use for are ignored by it."""
 
     num_out_ch: PositiveInt
-    active_scales: list[Scale] = [0]
+    active_scales: Scales = [0]
     num_ch_dec: list[PositiveInt] = Field(default=[64, 128, 128, 256, 256], min_length=5, max_length=5)
     aspp_rates: list[PositiveInt] = [6, 12, 18]
     intermediate_aspp: bool = False
     aspp_pooling: bool = True
     is_regression: bool = False
     use_skips: bool = True
-    n_upconv: Annotated[int, Field(ge=1, le=4)] = 4
+    n_upconv: Annotated[int, NUMBER, Field(ge=1, le=4)] = 4
     batch_norm: bool = False
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    n_project_skip_ch: int = -1
+    dropout: BelowOne = 0.0
+    n_project_skip_ch: Integer = -1
 
 
 class TaskConfig(Section):
@@ -211,8 +106,8 @@ class TaskConfig(Section):
 
 class PoseConfig(Section):
     pose_model_input: Literal["pairs", "all"] = "pairs"
-    frame_ids: list[int] | None = None  # default: data.frame_ids
-    provide_uncropped_for_pose: bool = False
+    frame_ids: list[Integer] | None = None  # default: data.frame_ids
+    provide_uncropped_for_pose: bool = False  # it sees the frames before the crop
     freeze: bool = False
 
 
@@ -224,6 +119,11 @@ class ModelConfig(Section):
     freeze_backbone: bool = False
     pose_kwargs: PoseConfig | None = None
     tasks: dict[TaskName, TaskConfig] = Field(min_length=1)
+
+    @property
+    def output_stride(self) -> int:
+        """Pixels of the image beside each other for one of the encoder's last feature."""
+        return 16 if self.use_dilation else 32
 
 
 class SetupKwargs(Section):
@@ -276,7 +176,7 @@ class OptimKwargs(Section):
     dampening: NonNegativeFloat | None = None
     nesterov: bool | None = None
     weight_decay: NonNegativeFloat | None = None
-    betas: tuple[Probability, Probability] | None = None
+    betas: tuple[BelowOne, BelowOne] | None = None
     eps: PositiveFloat | None = None
     amsgrad: bool | None = None
 
@@ -318,7 +218,7 @@ class LossKwargs(Section):
     no_ssim: bool | None = None
     avg_reprojection: bool | None = None
     disable_automasking: bool | None = None
-    frame_ids: list[int] | None = None
+    frame_ids: list[Integer] | None = None
     num_scales: PositiveInt | None = None  # no effect, like the next four: sizes come from the batch
     batch_size: PositiveInt | None = None
     width: PositiveInt | None = None
@@ -330,7 +230,7 @@ class LossKwargs(Section):
 class TaskLossConfig(Section):
     name: Literal["cross_entropy", "berhu", "L1_depth", "normals", "gt_normals", "edges", "ssde"]
     weight: NonNegativeFloat | list[NonNegativeFloat] = 1.0
-    scales: list[Scale] = Field(default=[0], min_length=1)
+    scales: Scales = [0]
     kwargs: LossKwargs = LossKwargs()
 
     def weight_of(self, scale: int) -> float:

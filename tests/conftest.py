@@ -1,0 +1,22 @@
+"""Set-up shared by all tests: two threads, a fixed seed, and the demo world's fixtures."""
+
+import os
+import random
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # see training/__init__.py
+os.environ["WANDB_MODE"] = "disabled"
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+pytest_plugins = ["demo_fixtures"]
+torch.set_num_threads(2)
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seed() -> None:
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)

@@ -1,0 +1,144 @@
+"""From experiment files to one typed, checked config: read, merge, override, fill in `$ENV:`, validate.
+
+--config on --base (sections replaced whole)  ->  seed  ->  --set  ->  $ENV:  ->  Config (utils/schema.py)
+                                                                              ->  crosscheck (utils/crosscheck.py)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from utils.config_messages import KeyPath, dotted, explain, user_path
+from utils.crosscheck import crosscheck
+from utils.environment import export_constants, resolve
+from utils.errors import UserError
+from utils.schema import Config
+from utils.yaml_io import parse_yaml, read_mapping, write_mapping
+
+Purpose = Literal["train", "evaluate", "predict"]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment, ready to run.
+
+    Attributes:
+        config: the typed and checked config.
+        raw: the same as plain mappings and lists, merged and resolved, in the order written. What `cfg.yml` holds.
+        name: name of the experiment file without suffix.
+    """
+
+    config: Config
+    raw: dict[str, Any]
+    name: str
+
+
+def load_experiment(
+    config: Path,
+    *,
+    base: Path | None = None,
+    overrides: Sequence[str] = (),
+    env_config: Path | None = None,
+    seed: int | None = None,
+    purpose: Purpose = "train",
+) -> Experiment:
+    """Load an experiment file.
+
+    The constants of `env_config` that the process environment does not have are exported to `os.environ`.
+
+    Args:
+        config: the experiment file.
+        base: file whose sections count where `config` does not bring the section itself.
+        overrides: `a.b=value` each, the value in YAML; they win over both files and over `seed`.
+        env_config: file with constants for `$ENV:NAME`; None: the process environment alone.
+        seed: replaces the training and the dataset seed.
+        purpose: what the run does. Prediction needs no dataset, evaluation no source dataset where there is a target,
+            and neither needs pretrained weights: `$ENV:` variables undefined there stay as they are.
+
+    Raises:
+        UserError: a file that is missing or not YAML, or the list of all that is wrong with the experiment.
+    """
+    merged = read_mapping(base) if base is not None else {}
+    merged = {**merged, **read_mapping(config)}
+    if seed is not None:
+        merged = _with_seed(merged, seed)
+    for override in overrides:
+        merged = _with_override(merged, override)
+    if env_config is not None:
+        export_constants(env_config)
+    not_needed = _not_needed(merged, purpose)
+    raw, problems = resolve(
+        merged, env_config, lambda path: not any(path[: len(prefix)] == prefix for prefix in not_needed)
+    )
+    typed = None
+    try:
+        typed = Config.model_validate(raw)
+    except ValidationError as error:
+        undefined = [path for path, _ in problems]
+        problems += [(path, message) for path, message in explain(error, raw) if path not in undefined]
+    if typed is not None:
+        found = crosscheck(typed, trains=purpose == "train")
+        problems += [(user_path(path, raw), message) for path, message in found]
+    if typed is None or problems:
+        where = f"{config} (base {base})" if base is not None else str(config)
+        lines = list(dict.fromkeys(f"{dotted(path)}: {message}" for path, message in problems))
+        count = "1 error" if len(lines) == 1 else f"{len(lines)} errors"
+        raise UserError("\n  ".join([f"{where}: {count}", *lines]))
+    return Experiment(config=typed, raw=raw, name=config.stem)
+
+
+def save_config(raw: dict[str, Any], path: Path) -> None:
+    """Write `Experiment.raw` as a file that `--config` loads again, key order included."""
+    write_mapping(raw, path)
+
+
+def _not_needed(merged: dict[str, Any], purpose: Purpose) -> tuple[KeyPath, ...]:
+    """Key paths (a section with all in it) that a run for this purpose never reads."""
+    if purpose == "train":
+        return ()
+    weights = ("setup", "model", "pretrain")
+    if purpose == "predict":
+        return ("data",), ("training", "logdir"), weights
+    data = merged.get("data")
+    has_target = isinstance(data, dict) and data.get("target") is not None
+    return (("data", "source", "path"), weights) if has_target else (weights,)
+
+
+def _with_seed(config: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The config with its training and dataset seeds replaced; a section that is missing stays missing."""
+    data = config.get("data")
+    keys = [["training", "seed"], ["data", "dataset_seed"]]
+    if isinstance(data, dict):
+        roles = [role for role in ("source", "target") if isinstance(data.get(role), dict)]
+        keys += [["data", role, "dataset_seed"] for role in roles if "dataset_seed" in data[role]]
+    for words in keys:
+        if isinstance(config.get(words[0]), dict):
+            config = _with_value(config, words, seed, "--seed")
+    return config
+
+
+def _with_override(config: dict[str, Any], override: str) -> dict[str, Any]:
+    """The config with one `a.b=value` applied."""
+    key, separator, text = override.partition("=")
+    words = key.strip().split(".")
+    if not separator or not all(words):
+        raise UserError(f"--set {override}: expected KEY=VALUE with a dotted key, such as data.train_bs=4")
+    if words[:2] == ["setup", "lr"]:
+        words[2:] = [".".join(words[2:])] if words[2:] else []  # the names of parameter groups have dots themselves
+    return _with_value(config, words, parse_yaml(text, f"--set {override}"), f"--set {override}")
+
+
+def _with_value(node: Any, words: list[str], value: Any, option: str, done: KeyPath = ()) -> dict[Any, Any]:
+    """A copy of the mapping `node` with the value at the key path `words` replaced; mappings on the way are created."""
+    if node is None:
+        node = {}
+    if not isinstance(node, dict):
+        kind = "a list; give the whole list" if isinstance(node, list) else f"the value {node!r}, which has no keys"
+        raise UserError(f"{option}: {dotted(done)} holds {kind}")
+    word, *rest = words
+    key = int(word) if word.isdecimal() and word not in node else word  # val_interval has numbers for keys
+    inner = _with_value(node.get(key), rest, value, option, (*done, key)) if rest else value
+    return {**node, key: inner}

@@ -1,0 +1,60 @@
+"""What the terminal shows: log lines, progress bars that do not tear them, and small tables."""
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from tqdm import tqdm
+
+LOGGER_NAME = "densemtl"
+
+
+class _AboveTheBar(logging.Handler):
+    """Writes each line above a running progress bar instead of through it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stdout)
+        sys.stdout.flush()
+
+
+class _Formatter(logging.Formatter):
+    """Plain lines; warnings and errors say that they are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = super().format(record)
+        return message if record.levelno <= logging.INFO else f"{record.levelname.lower()}: {message}"
+
+
+def setup_console(*, quiet: bool = False) -> None:
+    """Send the project's log lines to stdout; `quiet` (processes other than the first) keeps errors only."""
+    logger = logging.getLogger(LOGGER_NAME)
+    logger.handlers.clear()
+    handler = _AboveTheBar()
+    handler.setFormatter(_Formatter())
+    logger.addHandler(handler)
+    logger.setLevel(logging.ERROR if quiet else logging.INFO)
+    logger.propagate = False
+
+
+def progress(*, total: int, description: str, initial: int = 0, unit: str = "it", show: bool = True) -> tqdm:
+    """A progress bar on stderr, drawn only on a terminal so that log files stay readable."""
+    return tqdm(
+        total=total,
+        initial=initial,
+        desc=description,
+        unit=unit,
+        dynamic_ncols=True,
+        leave=False,
+        disable=not (show and sys.stderr.isatty()),
+    )
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Text table: first column flush left, the others flush right."""
+    widths = [max(len(str(line[i])) for line in (header, *rows)) for i in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        first, *rest = [str(cell) for cell in cells]
+        return "  ".join([first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(rest, widths[1:], strict=True))])
+
+    return "\n".join([line(header), "  ".join("-" * width for width in widths), *(line(row) for row in rows)])

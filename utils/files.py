@@ -1,0 +1,67 @@
+"""Files that are either there whole or not at all, whatever stops the process while it writes."""
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from utils.errors import UserError
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, durable: bool = True) -> None:
+    """Let `write` fill a temporary file beside `path`, flush it to the disk, then move it into place.
+
+    Without `durable` the flush is left to the system: many small files are written faster, and a power cut may lose
+    the last of them.
+
+    Raises:
+        UserError: The file cannot be written; what was there before is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            write(file)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); check that its folder exists and may be written to, and "
+            "that there is space left"
+        ) from error
+    finally:
+        with suppress(OSError):  # moved into place, or never made
+            temporary.unlink()
+
+
+def save_tensors(path: Path, value: Any) -> None:
+    """`torch.save`, atomically."""
+    write_atomically(path, lambda file: torch.save(value, file))
+
+
+def save_json(path: Path, value: Any) -> None:
+    """Indented JSON, atomically; a NaN in `value` is an error of the program."""
+    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def make_folder(path: Path, *, config_key: str) -> Path:
+    """Create a folder that must not exist yet.
+
+    Raises:
+        UserError: It cannot be created; names the config key that leads there.
+    """
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be created ({error.strerror}); choose a writable folder with LOG_DIR or {config_key}"
+        ) from error
+    return path

@@ -1,0 +1,50 @@
+"""What the sections of an experiment file are made of: number types with their bounds, names, the base class."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+TASKS = ("semseg", "depth", "disp", "normals", "edges")
+
+
+def _no_flag(value: Any) -> Any:
+    """Python takes True for 1; in an experiment file `train_bs: true` is a mistake."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("flag_for_number", "a number, not true or false")
+    return value
+
+
+def _once_each(scales: list[int]) -> list[int]:
+    if len(set(scales)) != len(scales):
+        raise ValueError(f"lists a scale twice: {scales}")
+    return scales
+
+
+NUMBER = BeforeValidator(_no_flag)
+Integer = Annotated[int, NUMBER]
+PositiveInt = Annotated[int, NUMBER, Field(gt=0)]
+NonNegativeInt = Annotated[int, NUMBER, Field(ge=0)]
+PositiveFloat = Annotated[float, NUMBER, Field(gt=0)]
+NonNegativeFloat = Annotated[float, NUMBER, Field(ge=0)]
+Probability = Annotated[float, NUMBER, Field(ge=0, le=1)]
+BelowOne = Annotated[float, NUMBER, Field(ge=0, lt=1)]
+Scale = Annotated[int, NUMBER, Field(ge=0, le=4)]
+Scales = Annotated[list[Scale], Field(min_length=1), AfterValidator(_once_each)]
+TaskName = Literal["semseg", "depth", "disp", "normals", "edges"]
+DatasetName = Literal["cityscapes", "synthia", "vkitti2", "nyudv2"]
+
+
+class Section(BaseModel):
+    """A config section: unknown keys are errors, an empty subsection is its default, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_default(cls, data: Any) -> Any:
+        """`kwargs:` with nothing below it is null in YAML."""
+        if not isinstance(data, dict):
+            return data
+        subsections = [name for name, field in cls.model_fields.items() if isinstance(field.default, Section)]
+        return {key: value for key, value in data.items() if value is not None or key not in subsections}
