@@ -1,0 +1,1 @@
+"""Datasets on disk and the samples a network is trained and measured on."""

@@ -1,0 +1,166 @@
+"""The sample that every dataset gives, and the dataset that cuts it from arrays.
+
+H x W is the size after resize and crop; `<o>` an offset in video frames, `<k>` a power of two.
+
+| key              | dtype, shape                | meaning                                                            |
+|------------------|-----------------------------|--------------------------------------------------------------------|
+| `image`          | float32 [3,H,W]             | RGB in [0,1] after colour jitter: the network's input              |
+| `semseg`         | int64 [H,W]                 | train ids, 250 = ignore; all 250 for a sample without labels       |
+| `depth`          | float32 [1,H,W]             | **metres** along the optical axis; 0 where not measured            |
+| `depth_mask`     | bool [1,H,W]                | where depth is measured: finite and greater than 0                 |
+| `normals`        | float32 [3,H,W]             | nyudv2: unit vectors, x right, y down, z towards the camera        |
+| `normals_mask`   | bool [1,H,W]                | nyudv2: where the stored normal is valid; `normals` is 0 elsewhere |
+| `edges`          | int64 [H,W]                 | nyudv2: 1 on an edge, else 0                                       |
+| `intrinsics`     | float32 [3,3]               | of this very image, in pixels: after resize, crop and flip         |
+| `frame_<o>`      | float32 [3,H,W]             | video: the frame `<o>` after this one, without jitter              |
+| `frame_<o>_aug`  | float32 [3,H,W]             | video: the same with the sample's jitter                           |
+| `frame_0_s<k>`   | float32 [3,H/2^k,W/2^k]     | video: this frame without jitter, shrunk                           |
+| `frame_<o>_pose` | float32 [3,H',W']           | video: as `frame_<o>_aug`, of the whole resized image: flipped too |
+| `index`          | int                         | position in the dataset                                            |
+| `filename`       | str                         | the sample's name, e.g. "train/aachen/aachen_000000_000019"        |
+
+`semseg`, `depth`, `normals` and `edges` are there when a task needs them, the video frames when frames are loaded,
+`frame_<o>_pose` when `uncropped_frames` are asked for; H' x W' is the size before the crop.
+
+The far plane of the synthetic datasets (65535 cm, the sky) counts as measured; losses and metrics have their own range.
+"""
+
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from dataset.labels import LabelSet
+from dataset.transform import Drawn, Transform, rgb_to_tensor
+
+Sample = dict[str, Tensor | int | str]
+Key = int | tuple[int, int]  # index, or (epoch, index)
+
+
+class Source(Protocol):
+    """Where a dataset gets its arrays; what they are is documented at `FileSource.load`."""
+
+    names: list[str]
+    frames: tuple[int, ...]
+
+    @property
+    def maps(self) -> tuple[str, ...]: ...
+
+    def load(self, index: int) -> dict[str, np.ndarray]: ...
+
+
+class DenseDataset(Dataset):
+    """Samples as documented on top of this file.
+
+    What is random about a sample is a pure function of (seed, epoch, index), whichever process draws it and when.
+
+    Args:
+        source: the resized arrays of each sample.
+        labels: the label set of `semseg`.
+        transform: how samples are cut.
+        seed: of crop, flip and jitter.
+        num_scales: number of scales of the video frame at offset 0, full size included.
+        uncropped_frames: also give every video frame before the crop, for a pose network that shall see more.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: Source,
+        labels: LabelSet,
+        transform: Transform,
+        seed: int,
+        num_scales: int = 1,
+        uncropped_frames: bool = False,
+    ) -> None:
+        if num_scales < 1:
+            raise ValueError(f"num_scales must be at least 1, got {num_scales}")
+        if source.frames and min(transform.size) >> (num_scales - 1) == 0:
+            raise ValueError(f"num_scales {num_scales} shrinks a sample of {transform.size} to nothing")
+        self.source = source
+        self.labels = labels
+        self.transform = transform
+        self.seed = seed
+        self.num_scales = num_scales
+        self.uncropped_frames = uncropped_frames
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the semantic classes, by train id."""
+        return self.labels.names
+
+    @property
+    def class_colors(self) -> np.ndarray:
+        """Colours of the semantic classes, uint8 [C,3] RGB, by train id."""
+        return self.labels.colors
+
+    def filename(self, index: int) -> str:
+        """The name of a sample."""
+        return self.source.names[index]
+
+    def __len__(self) -> int:
+        return len(self.source.names)
+
+    def __getitem__(self, key: Key) -> Sample:
+        """One sample, by index (epoch 0) or by (epoch, index).
+
+        Raises:
+            UserError: A file of the sample is missing, truncated, or does not fit the others.
+        """
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        if not 0 <= index < len(self):
+            raise IndexError(f"index {index} of a dataset of {len(self)} samples")
+        drawn = self.transform.draw(sample_rng(self.seed, epoch, index))
+        arrays = self.source.load(index)
+        sample: Sample = {"index": index, "filename": self.filename(index)}
+        sample["intrinsics"] = torch.from_numpy(drawn.intrinsics(arrays["intrinsics"]))
+        sample.update(self._images(arrays, drawn))
+        sample.update(_maps(arrays, drawn))
+        return sample
+
+    def _images(self, arrays: dict[str, np.ndarray], drawn: Drawn) -> Sample:
+        target = drawn.rgb(arrays["frame_0"])
+        plain = rgb_to_tensor(target) if self.source.frames or drawn.jitter is None else None
+        augmented = plain if drawn.jitter is None else rgb_to_tensor(drawn.jitter(target))
+        images: Sample = {"image": augmented}
+        for offset in self.source.frames:
+            if offset == 0:
+                images["frame_0"], images["frame_0_aug"] = plain, augmented
+                continue
+            frame = drawn.rgb(arrays[f"frame_{offset}"])
+            images[f"frame_{offset}"] = images[f"frame_{offset}_aug"] = rgb_to_tensor(frame)
+            if drawn.jitter is not None:
+                images[f"frame_{offset}_aug"] = rgb_to_tensor(drawn.jitter(frame))
+        if self.uncropped_frames:
+            for offset in self.source.frames:
+                whole = drawn.flipped(arrays[f"frame_{offset}"])
+                images[f"frame_{offset}_pose"] = rgb_to_tensor(drawn.jitter(whole) if drawn.jitter else whole)
+        for scale in range(1, self.num_scales if self.source.frames else 1):
+            size = (drawn.width >> scale, drawn.height >> scale)
+            images[f"frame_0_s{scale}"] = rgb_to_tensor(cv2.resize(target, size, interpolation=cv2.INTER_AREA))
+        return images
+
+
+def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """The generator of one sample."""
+    # The leading 1 keeps these streams apart from the sampler's: SeedSequence does not tell (s, e) from (s, e, 0).
+    return np.random.default_rng((1, seed % 2**32, epoch, index))
+
+
+def _maps(arrays: dict[str, np.ndarray], drawn: Drawn) -> Sample:
+    """The maps of a sample, cropped and flipped."""
+    maps: Sample = {}
+    if "semseg" in arrays:
+        maps["semseg"] = torch.from_numpy(drawn.map(arrays["semseg"])).long()
+    if "depth" in arrays:
+        depth = drawn.map(arrays["depth"])[None]  # [1,H,W]
+        maps["depth"], maps["depth_mask"] = torch.from_numpy(depth), torch.from_numpy(depth > 0)
+    if "normals" in arrays:
+        maps["normals"] = torch.from_numpy(drawn.normals(arrays["normals"]))
+        maps["normals_mask"] = torch.from_numpy(drawn.map(arrays["normals_mask"])[None])  # [1,H,W]
+    if "edges" in arrays:
+        maps["edges"] = torch.from_numpy(drawn.map(arrays["edges"])).long()
+    return maps

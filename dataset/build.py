@@ -1,0 +1,189 @@
+"""From the `data` section of an experiment file to a dataset."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dataset.base import DenseDataset
+from dataset.cityscapes import Cityscapes
+from dataset.labels import LabelSet, label_set
+from dataset.layout import Layout
+from dataset.nyudv2 import NYUDv2
+from dataset.source import FileSource
+from dataset.splits import evenly_spaced, fixed_subset, random_subset
+from dataset.synthia import Synthia
+from dataset.transform import Transform
+from dataset.vkitti2 import VKitti2
+from utils.errors import UserError
+from utils.schema import DatasetConfig
+
+logger = logging.getLogger("densemtl")
+
+_LAYOUTS: dict[str, type[Layout]] = {
+    "cityscapes": Cityscapes,
+    "synthia": Synthia,
+    "vkitti2": VKitti2,
+    "nyudv2": NYUDv2,
+}
+
+
+def build_dataset(
+    cfg: DatasetConfig,
+    *,
+    split: str,
+    tasks: tuple[str, ...],
+    training: bool,
+    seed: int,
+    section: str = "data",
+    sequences: bool = True,
+    uncropped_frames: bool = False,
+) -> DenseDataset:
+    """The dataset of one split.
+
+    Args:
+        cfg: the dataset and how its samples are cut.
+        split: "train", "val" (`cfg.val_split`) or "all". Only "val" is cut down to `num_val_samples`, and only the
+            others to the labelled subset.
+        tasks: the tasks to load maps for. Depth also serves normals where none are stored, and validates `disp`.
+        training: whether samples are cropped at random, flipped and jittered as configured.
+        seed: of that randomness.
+        section: the config section `cfg` comes from, for messages.
+        sequences: false leaves video frames out although `cfg.load_sequences` asks for them.
+        uncropped_frames: also give the video frames before the crop.
+
+    Raises:
+        ValueError: Unknown split.
+        UserError: The dataset is not on disk, has no such labels, tasks or frames, or no sample is left.
+    """
+    if split not in ("train", "val", "all"):
+        raise ValueError(f"split must be 'train', 'val' or 'all', got {split!r}")
+    validation = split == "val"
+    frames = tuple(cfg.frame_ids) if cfg.load_sequences and sequences else ()
+    try:
+        labels = label_set(cfg.dataset, cfg.n_classes)
+        maps = needed_maps(cfg, tasks, training=training)
+        layout, names = _listed(cfg, labels, maps, split=split, video=bool(frames))
+        names, labelled = _selected(cfg, layout, names, frames, validation=validation)
+    except UserError as error:
+        raise UserError(f"{section}.{error}") from error
+    if not names:
+        raise UserError(f"{section}.path: no sample of the split {split!r} of {cfg.dataset} in {layout.root}")
+    source = FileSource(
+        layout=layout, names=names, labelled=labelled, width=cfg.width, height=cfg.height, frames=frames
+    )
+    transform = build_transform(cfg, training=training)
+    return DenseDataset(
+        source=source,
+        labels=labels,
+        transform=transform,
+        seed=seed,
+        num_scales=cfg.num_scales,
+        uncropped_frames=uncropped_frames,
+    )
+
+
+def needed_maps(cfg: DatasetConfig, tasks: tuple[str, ...], *, training: bool) -> tuple[str, ...]:
+    """The kinds of map that the tasks need of this dataset."""
+    stored = _LAYOUTS[cfg.dataset].stored_maps
+    if "edges" in tasks and "edges" not in stored:
+        raise UserError(f"dataset: {cfg.dataset} stores no edges; leave the task edges out or use nyudv2")
+    needs_depth = (
+        "depth" in tasks or ("disp" in tasks and not training) or ("normals" in tasks and "normals" not in stored)
+    )
+    wanted = {
+        "semseg": "semseg" in tasks,
+        "depth": needs_depth,
+        "normals": "normals" in tasks and "normals" in stored,
+        "edges": "edges" in tasks,
+    }
+    return tuple(kind for kind, needed in wanted.items() if needed)
+
+
+def _listed(
+    cfg: DatasetConfig, labels: LabelSet, maps: tuple[str, ...], *, split: str, video: bool
+) -> tuple[Layout, list[str]]:
+    """The dataset on disk and all samples of the split."""
+    splits = _LAYOUTS[cfg.dataset].splits
+    if split == "val" and splits is not None and cfg.val_split not in splits:
+        raise UserError(f"val_split: {cfg.dataset} is split into {', '.join(splits)}, got {cfg.val_split!r}")
+    if video and cfg.dataset != "cityscapes":
+        raise UserError(f"load_sequences: {cfg.dataset} is read without video sequences, which Cityscapes alone has")
+    try:
+        layout = _build_layout(cfg, labels, maps, video=video, validation=split == "val")
+        return layout, layout.names(cfg.val_split if split == "val" else split, seed=cfg.dataset_seed)
+    except UserError as error:
+        raise UserError(f"path: {error}") from error
+
+
+def _build_layout(
+    cfg: DatasetConfig, labels: LabelSet, maps: tuple[str, ...], *, video: bool, validation: bool
+) -> Layout:
+    root = Path(cfg.path)
+    if cfg.dataset == "cityscapes":
+        only = cfg.val_only_sequences_with_segmentation if validation else cfg.only_sequences_with_segmentation
+        return Cityscapes(
+            root=root,
+            labels=labels,
+            maps=maps,
+            width=cfg.width,
+            height=cfg.height,
+            sequences=video,
+            annotated_only=only,
+        )
+    if cfg.dataset == "vkitti2":
+        return VKitti2(root=root, labels=labels, maps=maps, variations=cfg.variations, split_by=cfg.split_by)
+    return _LAYOUTS[cfg.dataset](root=root, labels=labels, maps=maps)
+
+
+def _selected(
+    cfg: DatasetConfig, layout: Layout, names: list[str], frames: Sequence[int], *, validation: bool
+) -> tuple[list[str], np.ndarray]:
+    """The samples to use, and bool [N] which of them give labels."""
+    labelled = np.array([layout.is_annotated(name) for name in names], bool)
+    keep = np.ones(len(names), bool)
+    if not validation:
+        # Drawn before samples without neighbours leave: the same images, whatever sequences are on disk.
+        labelled &= _subset(cfg, labelled)
+        keep &= (labelled & cfg.load_labeled) | (~labelled & cfg.load_unlabeled)
+    if frames:
+        complete = np.array([layout.has_frames(name, frames) for name in names], bool)
+        if not complete[keep].all():
+            logger.warning(
+                "%s: %d of %d samples left out, as a neighbouring frame (frame_ids %s) is not on disk",
+                layout.root, np.count_nonzero(~complete[keep]), np.count_nonzero(keep), list(frames),
+            )  # fmt: skip
+        keep &= complete
+    chosen = np.flatnonzero(keep)
+    if validation and cfg.num_val_samples is not None:
+        chosen = chosen[evenly_spaced(len(chosen), cfg.num_val_samples)]
+    return [names[i] for i in chosen], labelled[chosen] & cfg.load_semantic_gt
+
+
+def _subset(cfg: DatasetConfig, annotated: np.ndarray) -> np.ndarray:
+    """Bool [N], which samples keep their labels."""
+    subset = cfg.restrict_to_subset
+    if subset is None:
+        return annotated
+    if subset.mode == "fixed":
+        return fixed_subset(annotated, indices=subset.subset)
+    return random_subset(annotated, size=subset.n_subset, seed=cfg.dataset_seed)
+
+
+def build_transform(cfg: DatasetConfig, *, training: bool) -> Transform:
+    height, width = cfg.output_size
+    crops = (width, height) != (cfg.width, cfg.height)
+    if crops and cfg.crop_center:
+        crop = "center"
+    else:
+        crop = "random" if crops and training else "none"
+    return Transform(
+        width=cfg.width,
+        height=cfg.height,
+        crop_width=width,
+        crop_height=height,
+        crop=crop,
+        flip=cfg.augmentations.random_horizontal_flip if training else 0.0,
+        jitter=training and cfg.augmentations.color_aug,
+    )

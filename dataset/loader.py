@@ -1,0 +1,227 @@
+"""Batches of samples: an endless, resumable, sharded stream for training; one pass over all images for evaluation."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from dataset.base import Key
+from utils.errors import UserError
+
+_KNOWS_SENDER = hasattr(signal, "sigwaitinfo")  # Linux: a process can tell who sent it a signal
+
+Batch = dict[str, Any]  # the collated sample: tensors with a leading batch axis, `index` int64 [B], `filename` list
+
+
+class TrainSampler:
+    """Endless batches of (epoch, index), a pure function of the arguments.
+
+    The stream is one permutation of the dataset after the other (or its order, again and again); batch k of all
+    processes together covers the positions from k * world_size * batch_size on, and each process its own part of them.
+
+    Args:
+        length: of the dataset.
+        batch_size: of each process.
+        seed: of the permutations.
+        shuffle: false keeps the order of the dataset.
+        start_batch: the first batch, to go on where another run stopped.
+        rank, world_size: this process and their number.
+    """
+
+    def __init__(
+        self,
+        *,
+        length: int,
+        batch_size: int,
+        seed: int,
+        shuffle: bool = True,
+        start_batch: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if length < 1:
+            raise ValueError(f"length must be at least 1, got {length}")
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if start_batch < 0:
+            raise ValueError(f"start_batch must not be negative, got {start_batch}")
+        _check_rank(rank, world_size)
+        self.length = length
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.start_batch = start_batch
+        self.rank = rank
+        self.world_size = world_size
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        batch = self.start_batch
+        epoch, order = -1, range(0)
+        while True:
+            start = (batch * self.world_size + self.rank) * self.batch_size
+            keys = []
+            for position in range(start, start + self.batch_size):
+                if position // self.length != epoch:
+                    epoch = position // self.length
+                    order = self._order(epoch)
+                keys.append((epoch, order[position % self.length]))
+            yield keys
+            batch += 1
+
+    def _order(self, epoch: int) -> Sequence[int]:
+        if not self.shuffle:
+            return range(self.length)
+        # The leading 0 keeps these streams apart from those of the samples.
+        return np.random.default_rng((0, self.seed % 2**32, epoch)).permutation(self.length).tolist()
+
+
+def train_loader(
+    dataset: Dataset,
+    *,
+    batch_size: int,
+    workers: int,
+    seed: int,
+    shuffle: bool = True,
+    start_batch: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    pin_memory: bool = False,
+) -> DataLoader:
+    """Training batches without end, from `start_batch` on; arguments as of `TrainSampler`.
+
+    Iterating it raises UserError, message and all, where loading a sample does.
+    """
+    sampler = TrainSampler(
+        length=len(dataset), batch_size=batch_size, seed=seed, shuffle=shuffle, start_batch=start_batch, rank=rank,
+        world_size=world_size,
+    )  # fmt: skip
+    return _loader(dataset, sampler, workers=workers, pin_memory=pin_memory, persistent=True)
+
+
+def eval_loader(
+    dataset: Dataset,
+    *,
+    batch_size: int,
+    workers: int,
+    rank: int = 0,
+    world_size: int = 1,
+    limit: int | None = None,
+    pin_memory: bool = False,
+) -> DataLoader:
+    """One pass in order: over all processes every image exactly once, the last batch as small as it comes.
+
+    Process r gets the images r, r + world_size, ... Iterating raises UserError as in `train_loader`.
+
+    Args:
+        limit: only this many images of the dataset, the first ones, over all processes together.
+    """
+    _check_rank(rank, world_size)
+    total = len(dataset) if limit is None else min(limit, len(dataset))
+    indices = range(rank, total, world_size)
+    batches = [list(indices[start : start + batch_size]) for start in range(0, len(indices), batch_size)]
+    return _loader(dataset, batches, workers=workers, pin_memory=pin_memory, persistent=False)
+
+
+def _check_rank(rank: int, world_size: int) -> None:
+    if not 0 <= rank < world_size:
+        raise ValueError(f"rank must be in 0..{world_size - 1}, got {rank} of world_size {world_size}")
+
+
+def _loader(
+    dataset: Dataset, batches: TrainSampler | list[list[int]], *, workers: int, pin_memory: bool, persistent: bool
+) -> DataLoader:
+    return _RaisingLoader(
+        _GuardedDataset(dataset),
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=_collate,
+        pin_memory=pin_memory,
+        worker_init_fn=_start_worker,
+        persistent_workers=persistent and workers > 0,
+        # Workers are seeded from here; without it, starting a loader would advance the global generator.
+        generator=torch.Generator(),
+    )
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """A UserError on its way from a worker to the main process."""
+
+    message: str
+
+
+class _GuardedDataset(Dataset):
+    """Hands UserErrors on as values: raised in a worker, PyTorch would bury their message in a traceback."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def __getitems__(self, keys: Sequence[Key]) -> list[Any] | _Failure:
+        try:
+            return [self.dataset[key] for key in keys]
+        except UserError as error:
+            return _Failure(str(error))
+
+
+class _RaisingLoader(DataLoader):
+    """A DataLoader that raises the UserErrors its workers handed on."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        with _sigterm_blocked():  # the workers start here and inherit it, with all threads they will have
+            batches = super().__iter__()
+        return self._raising(batches)
+
+    def _raising(self, batches: Iterator[Batch | _Failure]) -> Iterator[Batch]:
+        for batch in batches:
+            if isinstance(batch, _Failure):
+                # Drop the workers here: kept alive by the traceback's frames, they would die as cyclic garbage, which
+                # PyTorch takes seconds over (their queues are closed before they are told to end).
+                self._iterator = None
+                del batches
+                raise UserError(batch.message)
+            yield batch
+
+
+def _collate(samples: list[Any] | _Failure) -> Batch | _Failure:
+    return samples if isinstance(samples, _Failure) else default_collate(samples)
+
+
+def _start_worker(worker: int) -> None:
+    """Set up a worker process."""
+    # One thread each: parallelism comes from the number of workers.
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    # Ctrl-C, a scheduler's or torchrun's SIGTERM reach all processes at once. The main process decides what happens
+    # then and needs its workers until it has saved, so they listen to nobody else.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()  # not os.getppid(), which under forkserver is the server
+    if _KNOWS_SENDER and parent is not None:
+        threading.Thread(target=_end_when_parent_says, args=(parent.pid,), daemon=True).start()
+
+
+@contextmanager
+def _sigterm_blocked() -> Iterator[None]:
+    if not _KNOWS_SENDER:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_when_parent_says(parent: int) -> None:
+    """Wait for a SIGTERM sent by `parent`, then end this process."""
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != parent:
+        pass
+    os._exit(0)

@@ -1,0 +1,127 @@
+"""NYU Depth v2 on disk, as multi-task learning uses it: 40 classes, metric depth, normals and edges of rooms."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dataset.labels import LabelSet
+from dataset.layout import Camera, Layout
+from dataset.reading import read_array, read_bgr, read_ids, read_unchanged
+from utils.errors import UserError
+
+# Holds for the whole picture; the pack with 560x425 pixels shows the same view.
+CAMERA = Camera(fx=518.857901, fy=519.469611, u0=325.582449, v0=253.736166, width=640, height=480)
+
+# Kind -> (folder, the suffixes of the packs in circulation)
+_FILES = {
+    "image": ("images", (".png", ".jpg")),
+    "semseg": ("segmentation", (".png",)),
+    "depth": ("depth", (".npy",)),
+    "normals": ("normals", (".png", ".npy")),
+    "edges": ("edge", (".png", ".npy")),
+}
+
+_COMPONENT = (np.arange(256) / 127.5 - 1).astype(np.float32)
+
+
+class NYUDv2(Layout):
+    """NYU Depth v2. A sample is named as in the lists of the splits."""
+
+    stored_maps = ("semseg", "depth", "normals", "edges")
+    tree = (
+        "gt_sets/{train,val}.txt (names without suffix), images/ (.png or .jpg), segmentation/*.png, depth/*.npy, "
+        "normals/ (.png or .npy) and edge/ (.png or .npy)"
+    )
+
+    def __init__(self, *, root: Path, labels: LabelSet, maps: Sequence[str]) -> None:
+        super().__init__(root=root, labels=labels, maps=maps)
+        self._folders = {kind: self._require(_FILES[kind][0]) for kind in ("image", *self.maps)}
+        self._suffixes = {kind: self._suffix(kind) for kind in self._folders}
+
+    def _suffix(self, kind: str) -> str:
+        """The suffix of the files of a kind in this pack; of two the first, for the messages about missing files."""
+        suffixes = _FILES[kind][1]
+        folder = self._folders[kind]
+        return next((suffix for suffix in suffixes if any(folder.glob(f"*{suffix}"))), suffixes[0])
+
+    def names(self, split: str, *, seed: int) -> list[str]:
+        parts = ("train", "val") if split == "all" else (split,)
+        return sorted(name for part in parts for name in self._list(part))
+
+    def _list(self, split: str) -> list[str]:
+        path = self._require(f"gt_sets/{split}.txt")
+        try:
+            return path.read_text(encoding="utf-8").split()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: cannot be read as a list of names ({error}); unpack it again") from error
+
+    def image_path(self, name: str) -> Path:
+        return self.map_path(name, "image")
+
+    def map_path(self, name: str, kind: str) -> Path:
+        return self._folders[kind] / f"{name}{self._suffixes[kind]}"
+
+    def camera(self, name: str) -> Camera:
+        return CAMERA
+
+    def read_semseg(self, path: Path, name: str) -> np.ndarray:
+        return read_ids(path, name)
+
+    def read_depth(self, path: Path, name: str) -> np.ndarray:
+        return _checked(read_array(path, name), path, name, channels=1)
+
+    def metres(self, stored: np.ndarray, camera: Camera, name: str) -> np.ndarray:
+        return stored.astype(np.float32)
+
+    def read_normals(self, path: Path, name: str) -> np.ndarray:
+        if path.suffix == ".npy":
+            return _checked(read_array(path, name), path, name, channels=3)
+        return cv2.cvtColor(read_bgr(path, name), cv2.COLOR_BGR2RGB)
+
+    def unit_normals(self, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels of a .png are (n + 1) / 2 * 255; three equal values are the grey border without a normal."""
+        normals = np.empty((3, *stored.shape[:2]), np.float32)
+        if stored.dtype == np.uint8:
+            for channel, plane in zip(cv2.split(stored), normals, strict=True):
+                cv2.LUT(channel, _COMPONENT, dst=plane)
+        else:
+            cv2.split(stored.astype(np.float32, copy=False), list(normals))
+        x, y, z = normals
+        valid = x != y
+        valid |= y != z
+        length = np.einsum("chw,chw->hw", normals, normals)
+        np.sqrt(length, out=length)
+        if not (length.min() > 0 and length.max() < np.inf):  # zeros, or no numbers
+            unusable = ~((length > 0) & (length < np.inf))
+            valid &= ~unusable
+            normals[:, unusable] = 0
+            length[unusable] = 1
+        # Stored components are rounded to 8 bit, so the vectors are only nearly of unit length.
+        np.reciprocal(length, out=length)
+        length *= valid
+        normals *= length
+        return normals, valid
+
+    def read_edges(self, path: Path, name: str) -> np.ndarray:
+        if path.suffix == ".npy":
+            return _checked(read_array(path, name), path, name, channels=1)
+        stored = read_unchanged(path, name)
+        return stored if stored.ndim == 2 else stored.max(axis=2)
+
+
+def _checked(array: np.ndarray, path: Path, name: str, *, channels: int) -> np.ndarray:
+    """`array`, which is numbers [H,W] or, for several channels, [H,W,channels].
+
+    Raises:
+        UserError: It is not.
+    """
+    fits = array.ndim == 2 if channels == 1 else array.ndim == 3 and array.shape[2] == channels
+    if not fits or array.dtype.kind not in "biuf":
+        shape = "[H,W]" if channels == 1 else f"[H,W,{channels}]"
+        raise UserError(
+            f"{path}: expected an array of numbers {shape}, found {array.dtype} {list(array.shape)}, needed for sample "
+            f"{name}; unpack it again"
+        )
+    return array

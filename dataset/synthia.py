@@ -1,0 +1,48 @@
+"""SYNTHIA (RAND-CITYSCAPES) on disk: 9,400 synthetic street images with labels and depth."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dataset.labels import LabelSet
+from dataset.layout import Camera, Layout
+from dataset.reading import read_unchanged
+from dataset.splits import SHUFFLED_SPLITS, shuffled_split
+
+CAMERA = Camera(fx=532.740352, fy=532.740352, u0=640.0, v0=380.0, width=1280, height=760)
+
+
+class Synthia(Layout):
+    """SYNTHIA. A sample is named by its number, "0000000"."""
+
+    splits = SHUFFLED_SPLITS
+    tree = (
+        "RGB/*.png, GT/LABELS/*.png (or parsed_LABELS/*.png) and Depth/Depth/*.png (or Depth/*.png) "
+        "of SYNTHIA_RAND_CITYSCAPES.rar"
+    )
+
+    def __init__(self, *, root: Path, labels: LabelSet, maps: Sequence[str]) -> None:
+        super().__init__(root=root, labels=labels, maps=maps)
+        self._images = self._require("RGB")
+        alternatives = {"semseg": ("GT/LABELS", "parsed_LABELS"), "depth": ("Depth/Depth", "Depth")}
+        self._folders = {kind: self._require(*alternatives[kind]) for kind in self.maps}
+
+    def names(self, split: str, *, seed: int) -> list[str]:
+        return shuffled_split([path.stem for path in self._images.glob("*.png")], split=split, seed=seed)
+
+    def image_path(self, name: str) -> Path:
+        return self._images / f"{name}.png"
+
+    def map_path(self, name: str, kind: str) -> Path:
+        return self._folders[kind] / f"{name}.png"
+
+    def camera(self, name: str) -> Camera:
+        return CAMERA
+
+    def read_semseg(self, path: Path, name: str) -> np.ndarray:
+        return read_unchanged(path, name)
+
+    def semseg_ids(self, stored: np.ndarray) -> np.ndarray:
+        # The class is the file's first channel, red, which OpenCV puts last; the others number instances.
+        return stored if stored.ndim == 2 else stored[..., 2]

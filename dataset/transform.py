@@ -1,0 +1,154 @@
+"""Geometry of a sample: resize, crop and horizontal flip of image, maps and intrinsics, in this order.
+
+The RGB image is resized with Pillow's LANCZOS, as the published weights were trained; every other map by nearest
+neighbour on the centre-aligned grid, so that all maps of a sample stay aligned with one another.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+
+from dataset.jitter import Jitter
+
+
+def resize_rgb(image: Image.Image, *, width: int, height: int) -> np.ndarray:
+    """uint8 [height,width,3]; not resampled where the image already has this size."""
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+def resize_nearest(stored: np.ndarray, *, width: int, height: int) -> np.ndarray:
+    """[height,width] or [height,width,C] of the type of `stored`; every value is one of its own."""
+    if stored.shape[:2] == (height, width):
+        return stored
+    return cv2.resize(stored, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def resize_edges(stored: np.ndarray, *, width: int, height: int) -> np.ndarray:
+    """uint8 [height,width], 1 where any edge (> 0 in `stored`) falls into the pixel: thin edges survive shrinking."""
+    edges = (stored > 0).astype(np.uint8)
+    if edges.shape == (height, width):
+        return edges
+    # Linear, which is faster, weights every pixel in as long as the steps between the samples are well below 2 pixels.
+    shrinks = edges.shape[0] > 1.5 * height or edges.shape[1] > 1.5 * width
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = cv2.resize(edges * np.uint8(255), (width, height), interpolation=interpolation)
+    return (resized > 0).astype(np.uint8)
+
+
+def rgb_to_tensor(rgb: np.ndarray) -> torch.Tensor:
+    """float32 [3,H,W] in [0,1] of uint8 [H,W,3]."""
+    planes = np.empty((3, *rgb.shape[:2]), np.float32)
+    for plane, channel in zip(planes, cv2.split(rgb), strict=True):
+        np.divide(channel, np.float32(255), out=plane)
+    return torch.from_numpy(planes)
+
+
+def _mirrored(values: np.ndarray) -> np.ndarray:
+    """A copy of [H,W] or [C,H,W] with left and right swapped; OpenCV's is several times as fast as NumPy's."""
+    mirrored = np.empty(values.shape, values.dtype)
+    planes = [(values, mirrored)] if values.ndim == 2 else zip(values, mirrored, strict=True)
+    for source, target in planes:
+        if values.dtype == bool:  # a type not every OpenCV knows
+            source, target = source.view(np.uint8), target.view(np.uint8)
+        cv2.flip(source, 1, dst=target)
+    return mirrored
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The crop, flip and jitter of one sample.
+
+    Args:
+        left, top: of the crop, in pixels of the resized image.
+        width, height: of the crop, the size of the sample.
+        flip: whether left and right are swapped after the crop.
+        jitter: colour jitter of the network input, None for none.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+    flip: bool = False
+    jitter: Jitter | None = None
+
+    def rgb(self, rgb: np.ndarray) -> np.ndarray:
+        """Crop and flip uint8 [H,W,3] to [height,width,3]."""
+        return self.flipped(rgb[self.top : self.top + self.height, self.left : self.left + self.width])
+
+    def flipped(self, rgb: np.ndarray) -> np.ndarray:
+        """Flip uint8 [H,W,3] of any size as the crop is flipped."""
+        return cv2.flip(rgb, 1) if self.flip else rgb
+
+    def map(self, values: np.ndarray) -> np.ndarray:
+        """Crop and flip [H,W] or [C,H,W] to [...,height,width], contiguous."""
+        cropped = values[..., self.top : self.top + self.height, self.left : self.left + self.width]
+        return _mirrored(cropped) if self.flip else np.ascontiguousarray(cropped)
+
+    def normals(self, normals: np.ndarray) -> np.ndarray:
+        """Crop and flip unit vectors [3,H,W]: seen in a mirror, right is left, so x changes its sign."""
+        turned = self.map(normals)
+        if self.flip:
+            np.negative(turned[0], out=turned[0])  # an array of its own: mirroring copies
+        return turned
+
+    def intrinsics(self, matrix: np.ndarray) -> np.ndarray:
+        """float32 [3,3] of the sample, from those of the resized image."""
+        matrix = matrix.astype(np.float64)
+        matrix[0, 2] -= self.left
+        matrix[1, 2] -= self.top
+        if self.flip:
+            matrix[0, 2] = self.width - 1 - matrix[0, 2]
+        return matrix.astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transform:
+    """How samples are cut from resized images.
+
+    Args:
+        width, height: of the resized image.
+        crop_width, crop_height: of the sample.
+        crop: where the crop lies; "none" keeps the whole resized image whatever the crop size.
+        flip: probability of a horizontal flip.
+        jitter: whether colours are jittered.
+    """
+
+    width: int
+    height: int
+    crop_width: int
+    crop_height: int
+    crop: Literal["none", "random", "center"] = "none"
+    flip: float = 0.0
+    jitter: bool = False
+
+    def __post_init__(self) -> None:
+        if not (0 < self.crop_width <= self.width and 0 < self.crop_height <= self.height):
+            raise ValueError(
+                f"a crop of {self.crop_width}x{self.crop_height} does not fit into {self.width}x{self.height}"
+            )
+        if self.crop not in ("none", "random", "center"):
+            raise ValueError(f"crop must be 'none', 'random' or 'center', got {self.crop!r}")
+        if not 0 <= self.flip <= 1:
+            raise ValueError(f"flip must be a probability, got {self.flip}")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the samples."""
+        return (self.height, self.width) if self.crop == "none" else (self.crop_height, self.crop_width)
+
+    def draw(self, rng: np.random.Generator) -> Drawn:
+        """The crop, flip and jitter of one sample, from its own generator."""
+        height, width = self.size
+        left, top = (self.width - width) // 2, (self.height - height) // 2
+        if self.crop == "random":
+            left = int(rng.integers(self.width - width + 1))
+            top = int(rng.integers(self.height - height + 1))
+        flip = bool(rng.random() < self.flip)
+        return Drawn(left, top, width, height, flip, Jitter.draw(rng) if self.jitter else None)
