@@ -1,0 +1,123 @@
+"""xTAM, the cross-task attention: what one task's features tell about another's.
+
+Lopes et al., WACV 2023, sec. 3.2: for a target task i and a source task j, a spatial cross-task attention (correlation)
+and a self-attention branch together give the feature of the direction j to i.
+
+Shapes: B batch, C channels, (h, w) size of the level, s downscale, N = (h/s)(w/s) positions attended to.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from utils.layers import ConvNormReLU, convolve_parts
+from vendor.mtlpt.attention import SigmoidAttention
+
+
+class SpatialCrossTaskAttention(nn.Module):
+    """The correlation-guided attention: each target position gathers from the source positions it resembles.
+
+    Args:
+        channels: C, of both features.
+        downscale: s, the attention runs on a grid coarser by it.
+        use_alpha: scale the result by a learned weight per channel that starts at 0, so that an untrained exchange
+            says nothing.
+    """
+
+    def __init__(self, *, channels: int, downscale: int, use_alpha: bool = True) -> None:
+        super().__init__()
+        if downscale < 1:
+            raise ValueError(f"downscale must be 1 or more, got {downscale}")
+        self.downscale = downscale
+        self.query = ConvNormReLU(in_channels=channels, out_channels=channels)
+        self.key = ConvNormReLU(in_channels=channels, out_channels=channels)
+        self.value = ConvNormReLU(in_channels=channels, out_channels=channels)
+        self.alpha = nn.Parameter(self.query.conv.weight.new_zeros(1, channels, 1, 1)) if use_alpha else None
+
+    def forward(self, target: Tensor, source: Tensor) -> Tensor:
+        """Attend.
+
+        Args:
+            target: f_i, [B,C,h,w].
+            source: g, what was extracted from f_j, [B,C,h,w].
+
+        Returns:
+            [B,C,h/s,w/s], on the coarse grid: the caller upsamples, after whatever costs less before.
+        """
+        # Both features on the coarse grid
+        coarse_source = F.max_pool2d(source, self.downscale)  # [B,C,h/s,w/s]
+        size = coarse_source.shape[-2:]
+        coarse_target = F.interpolate(target, size=size, mode="nearest")  # [B,C,h/s,w/s]
+
+        # softmax(q^T k / sqrt(C)) v over the source's positions; the N x N matrix is never made
+        query = _tokens(self.query(coarse_target))  # [B,1,N,C]
+        key = _tokens(self.key(coarse_source))  # [B,1,N,C]
+        value = _tokens(self.value(coarse_source))  # [B,1,N,C]
+        attended = F.scaled_dot_product_attention(query, key, value)  # [B,1,N,C]
+        attended = attended.squeeze(1).transpose(1, 2).unflatten(2, size)  # [B,N,C] -> [B,C,N] -> [B,C,h/s,w/s]
+
+        if self.alpha is None:
+            return attended
+        return attended * self.alpha.to(attended.dtype)
+
+
+class DirectionFeature(nn.Module):
+    """xTAM: the feature of the direction from a source task to a target task.
+
+    Args:
+        channels: C, of both tasks' features.
+        downscale: s, of the attention.
+        use_attention: the spatial cross-task attention branch.
+        use_self_attention: the self-attention branch.
+        use_alpha: see `SpatialCrossTaskAttention`.
+        full_self_attention: the self-attention branch keeps C channels, else C/2.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        downscale: int,
+        use_attention: bool = True,
+        use_self_attention: bool = True,
+        use_alpha: bool = True,
+        full_self_attention: bool = False,
+    ) -> None:
+        super().__init__()
+        if not (use_attention or use_self_attention):
+            raise ValueError("a direction feature needs the attention, the self-attention or both, got neither")
+        self.extract = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+        self.self_attention = None
+        self.attention = None
+        width = 0
+        if use_self_attention:
+            own = channels if full_self_attention else channels // 2
+            self.self_attention = SigmoidAttention(in_channels=channels, out_channels=own)
+            width += own
+        if use_attention:
+            self.attention = SpatialCrossTaskAttention(channels=channels, downscale=downscale, use_alpha=use_alpha)
+            width += channels
+        self.project = ConvNormReLU(in_channels=width, out_channels=channels)
+
+    def forward(self, target: Tensor, source: Tensor) -> Tensor:
+        """Target feature f_i and source feature f_j, [B,C,h,w] each -> direction feature [B,C,h,w]."""
+        # Extract from the source
+        extracted = F.relu(self.extract(source), inplace=True)  # g, [B,C,h,w]
+
+        # The two branches
+        branches = []
+        if self.self_attention is not None:
+            branches.append(self.self_attention(extracted))  # [B,C/2,h,w]
+        if self.attention is not None:
+            branches.append(self.attention(target, extracted))  # [B,C,h/s,w/s]
+
+        # Upsample, concatenate, project
+        direction = convolve_parts(self.project.conv, branches, size=target.shape[-2:])  # [B,C,h,w]
+        return self.project.act(self.project.norm(direction))
+
+
+def _tokens(x: Tensor) -> Tensor:
+    """[B,C,h,w] -> [B,1,N,C], one head; a view when x is channels_last.
+
+    Contiguous, because the kernels that never make the N x N matrix refuse any other layout.
+    """
+    return x.flatten(2).transpose(1, 2).unsqueeze(1).contiguous()  # [B,C,N] -> [B,N,C] -> [B,1,N,C]

@@ -1,0 +1,257 @@
+"""Task heads: the skip decoder of DenseMTL (`padnet+` in configs) and DeepLab's head of the baseline.
+
+The decoder climbs from the encoder's last feature to the image's resolution, level 4 to level 0, and may stop between
+two levels for the tasks to exchange features (Lopes et al., WACV 2023, sec. 3.3 and 4.1).
+Sources: the skip decoder is Monodepth2's (Godard et al., ICCV 2019), opened by an ASPP as in "Three Ways to Improve
+Semantic Segmentation with Self-Supervised Depth Estimation" (Hoyer et al., CVPR 2021); the DeepLab head is that of
+Multi-Task-Learning-PyTorch (Simon Vandenhende).
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.upsampling import convolve_doubled, pad_by_one
+from utils.errors import UserError
+from utils.layers import ConvNormReLU
+from vendor.three_ways.aspp import ASPP
+
+DEEPLAB_RATES = (12, 24, 36)
+DEEPLAB_CHANNELS = 256
+
+
+class ConvBlock(nn.Module):
+    """3x3 convolution after reflection padding, batch norm if asked for, ELU, dropout of whole channels."""
+
+    def __init__(self, *, in_channels: int, out_channels: int, batch_norm: bool, dropout: float) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=3)
+        self.norm = nn.BatchNorm2d(out_channels) if batch_norm else nn.Identity()
+        # In place: neither convolution nor batch norm needs its output for its gradient.
+        self.act = nn.ELU(inplace=True)
+        self.dropout = nn.Dropout2d(dropout) if dropout else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,in_channels,h,w] -> [B,out_channels,h,w]."""
+        return self.finish(self.conv(_reflect(x)))
+
+    def finish(self, convolved: Tensor) -> Tensor:
+        """What follows the convolution, [B,out_channels,h,w] before and after."""
+        return self.dropout(self.act(self.norm(convolved)))
+
+
+class MergeBlock(ConvBlock):
+    """The block after the upsampling: sees the level below, upsampled, and the encoder's feature beside it."""
+
+    def forward(self, x: Tensor, skip: Tensor | None, size: Sequence[int]) -> Tensor:
+        """Upsample by nearest, concatenate, convolve.
+
+        Args:
+            x: [B,C,h,w].
+            skip: [B,C_skip,h',w'], C + C_skip = in_channels; None where there is none.
+            size: (h', w').
+
+        Returns:
+            [B,out_channels,h',w'].
+        """
+        if (2 * x.shape[-2], 2 * x.shape[-1]) == tuple(size):
+            # The usual case, without making the upsampled map and the concatenation.
+            below, beside = self.conv.weight.split([x.shape[1], self.conv.in_channels - x.shape[1]], dim=1)
+            convolved = convolve_doubled(x, below, self.conv.bias)  # [B,out_channels,h',w']
+            if skip is not None:
+                convolved = convolved.add_(F.conv2d(_reflect(skip), beside))
+            return self.finish(convolved)
+        if x.shape[-2:] != torch.Size(size):
+            x = F.interpolate(x, size=tuple(size), mode="nearest")  # [B,C,h',w']
+        return super().forward(x if skip is None else torch.cat([x, skip], dim=1))
+
+
+class SigmoidPrediction(nn.Module):
+    """A prediction in (0, 1) (disparity): 3x3 convolution after reflection padding, sigmoid."""
+
+    def __init__(self, *, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,in_channels,h,w] -> [B,out_channels,h,w], float32 also under autocast."""
+        return self.conv(_reflect(x)).float().sigmoid()
+
+
+class DecoderLevel(nn.Module):
+    """One level: a block, upsampling, the encoder's finer feature beside it, another block.
+
+    Args:
+        enter: the block before the upsampling.
+        skip: what the encoder's feature passes before it is concatenated; None leaves it out.
+        merge: the block after.
+    """
+
+    def __init__(self, *, enter: nn.Module, skip: nn.Module | None, merge: MergeBlock) -> None:
+        super().__init__()
+        self.enter = enter
+        self.skip = skip
+        self.merge = merge
+
+    def forward(self, x: Tensor, finer: Tensor | None) -> Tensor:
+        """One level up.
+
+        Args:
+            x: the level below, [B,C,h,w].
+            finer: the encoder's feature at the output size [B,C_skip,h',w']; None at level 0, which doubles the size.
+
+        Returns:
+            [B,C_level,h',w'].
+        """
+        x = self.enter(x)  # [B,C_level,h,w]
+        size = (2 * x.shape[-2], 2 * x.shape[-1]) if finer is None else finer.shape[-2:]
+        return self.merge(x, None if self.skip is None else self.skip(finer), size)
+
+
+class Decoder(nn.Module):
+    """The skip decoder of one task; level n of its n+1 levels opens on the encoder's last feature.
+
+    Args:
+        encoder_channels: of the encoder's five features, finest first.
+        num_out_ch: channels of a prediction.
+        active_scales: levels with a prediction; scale s has 1/2^s of the image's resolution.
+        num_ch_dec: channels of the levels 0..n.
+        aspp: takes the place of the first block of level n when given.
+        is_regression: predictions pass a sigmoid.
+        use_skips: whether levels see the encoder's finer features.
+        n_project_skip_ch: channels to which these features are projected; -1 leaves them as they are.
+        batch_norm: batch norm in every block.
+        dropout: probability of dropping a channel after every block.
+
+    Attributes:
+        levels: ModuleDict of `DecoderLevel`, "n" to "0".
+        predictions: ModuleDict, one for each of `active_scales`, in that order.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder_channels: Sequence[int],
+        num_out_ch: int,
+        active_scales: Sequence[int],
+        num_ch_dec: Sequence[int],
+        aspp: ASPP | None = None,
+        is_regression: bool = False,
+        use_skips: bool = True,
+        n_project_skip_ch: int = -1,
+        batch_norm: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        top = len(num_ch_dec) - 1
+        _check_decoder(top, len(encoder_channels), active_scales, n_project_skip_ch)
+        if aspp is not None and aspp.out_channels != num_ch_dec[top]:
+            raise ValueError(f"the ASPP gives {aspp.out_channels} channels, num_ch_dec[{top}] says {num_ch_dec[top]}")
+        self.active_scales = tuple(active_scales)
+        self.num_ch_dec = tuple(num_ch_dec)
+        self.level_order = tuple(range(top, -1, -1))
+
+        self.levels = nn.ModuleDict()
+        below = encoder_channels[-1]
+        for level in self.level_order:
+            width = num_ch_dec[level]
+            if aspp is not None and level == top:
+                enter = aspp
+            else:
+                enter = ConvBlock(in_channels=below, out_channels=width, batch_norm=batch_norm, dropout=dropout)
+            skip, skip_channels = None, 0
+            if use_skips and level > 0:
+                skip, skip_channels = _skip(encoder_channels[level - 1], n_project_skip_ch)
+            self.levels[str(level)] = DecoderLevel(
+                enter=enter,
+                skip=skip,
+                merge=MergeBlock(
+                    in_channels=width + skip_channels, out_channels=width, batch_norm=batch_norm, dropout=dropout
+                ),
+            )
+            below = width
+
+        self.predictions = nn.ModuleDict()
+        for scale in self.active_scales:
+            if is_regression:
+                predict = SigmoidPrediction(in_channels=num_ch_dec[scale], out_channels=num_out_ch)
+            else:
+                predict = nn.Conv2d(num_ch_dec[scale], num_out_ch, kernel_size=1)
+            self.predictions[str(scale)] = predict
+
+    def forward(self, features: Sequence[Tensor]) -> dict[int, Tensor]:
+        """All levels at once: the encoder's five features -> {scale: [B,num_out_ch,H/2^scale,W/2^scale]}."""
+        return self.run(features[-1], features, self.level_order)[1]
+
+    def run(self, x: Tensor, features: Sequence[Tensor], levels: Sequence[int]) -> tuple[Tensor, dict[int, Tensor]]:
+        """One section of the decoder.
+
+        Args:
+            x: output of the level before the section, the encoder's last feature at the start; [B,C,h,w].
+            features: the encoder's five, finest first.
+            levels: the levels to run, descending.
+
+        Returns:
+            The last level's output [B,num_ch_dec[level],h',w'] and the predictions of the active scales among `levels`,
+            {scale: [B,num_out_ch,h_s,w_s]}.
+        """
+        predictions = {}
+        for level in levels:
+            x = self.levels[str(level)](x, features[level - 1] if level > 0 else None)
+            if level in self.active_scales:
+                predictions[level] = self.predictions[str(level)](x)
+        return x, predictions
+
+
+class DeepLabHead(nn.Module):
+    """ASPP, a 3x3 and a 1x1 convolution, bilinear upsampling to the image's size; scale 0 only.
+
+    Args:
+        in_channels: channels of the encoder's last feature.
+        num_out_ch: channels of the prediction.
+        upsampling: stride of that feature.
+    """
+
+    active_scales = (0,)
+
+    def __init__(self, *, in_channels: int, num_out_ch: int, upsampling: int) -> None:
+        super().__init__()
+        self.aspp = ASPP(in_channels=in_channels, out_channels=DEEPLAB_CHANNELS, rates=DEEPLAB_RATES)
+        self.refine = ConvNormReLU(in_channels=DEEPLAB_CHANNELS, out_channels=DEEPLAB_CHANNELS, kernel_size=3)
+        self.predict = nn.Conv2d(DEEPLAB_CHANNELS, num_out_ch, kernel_size=1)
+        self.upsampling = upsampling
+
+    def forward(self, features: Sequence[Tensor]) -> dict[int, Tensor]:
+        """The encoder's features, the last one [B,in_channels,h,w] -> {0: [B,num_out_ch,h*upsampling,w*upsampling]}."""
+        coarse = self.predict(self.refine(self.aspp(features[-1])))  # [B,num_out_ch,h,w]
+        return {0: F.interpolate(coarse, scale_factor=self.upsampling, mode="bilinear", align_corners=False)}
+
+
+def _reflect(x: Tensor) -> Tensor:
+    """Pad [B,C,h,w] by one pixel a side, mirrored at the border: [B,C,h+2,w+2]."""
+    if min(x.shape[-2:]) < 2:
+        raise UserError(
+            f"the images are too small: a decoder level of {x.shape[-2]}x{x.shape[-1]} (height x width) cannot "
+            "be padded by reflection. Each side needs twice the encoder's output stride (16 dilated, else 32) or more"
+        )
+    return pad_by_one(x, mode="reflect")
+
+
+def _skip(channels: int, n_project_skip_ch: int) -> tuple[nn.Module, int]:
+    """What an encoder feature of so many channels passes, and how many it leaves with."""
+    if n_project_skip_ch == -1:
+        return nn.Identity(), channels
+    return ConvNormReLU(in_channels=channels, out_channels=n_project_skip_ch), n_project_skip_ch
+
+
+def _check_decoder(top: int, n_features: int, active_scales: Sequence[int], n_project_skip_ch: int) -> None:
+    if not 1 <= top < n_features:
+        raise ValueError(f"num_ch_dec must have 2 to {n_features} entries, got {top + 1}")
+    if not active_scales or len(set(active_scales)) != len(active_scales):
+        raise ValueError(f"active_scales must hold each scale once, at least one, got {list(active_scales)}")
+    if min(active_scales) < 0 or max(active_scales) > top:
+        raise ValueError(f"active_scales must be levels of the decoder, 0 to {top}, got {list(active_scales)}")
+    if n_project_skip_ch != -1 and n_project_skip_ch < 1:
+        raise ValueError(f"n_project_skip_ch must be positive, or -1 for no projection, got {n_project_skip_ch}")

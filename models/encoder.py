@@ -1,0 +1,116 @@
+"""The shared encoder: a ResNet (He et al., CVPR 2016) giving features at five depths.
+
+Lopes et al., WACV 2023, sec. 4.1: ResNet-101 with its last stage dilated (output stride 16). The network and its
+ImageNet weights are torchvision's.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from models.weights import load_strictly, read_weights
+from utils.errors import UserError
+
+NAMES = ("resnet18", "resnet50", "resnet101")
+
+# Mean and deviation of all channels alike, as Monodepth2 trains its encoders.
+INPUT_MEAN = 0.45
+INPUT_STD = 0.225
+
+
+class Encoder(nn.Module):
+    """ResNet without its pooling and classifier; normalises its input itself. Weights have torchvision's names.
+
+    Args:
+        name: one of `NAMES`.
+        use_dilation: keep the resolution in the last stage and dilate it instead.
+        in_channels: channels of the input, 3 for every image stacked in it.
+
+    Attributes:
+        channels: of the five features, finest first.
+        reductions: their strides, how many image pixels one position spans along each axis.
+    """
+
+    def __init__(self, *, name: str, use_dilation: bool = False, in_channels: int = 3) -> None:
+        super().__init__()
+        if name not in NAMES:
+            raise ValueError(f"unknown backbone {name!r}, known are {', '.join(NAMES)}")
+        if use_dilation and name == "resnet18":
+            raise ValueError("use_dilation: resnet18 has no dilated form, its blocks cannot be dilated")
+        if in_channels < 3 or in_channels % 3:
+            raise ValueError(f"in_channels must be a multiple of 3, RGB images stacked, got {in_channels}")
+        resnet = torchvision.models.get_model(
+            name, weights=None, replace_stride_with_dilation=[False, False, use_dilation]
+        )
+        if in_channels != 3:
+            resnet.conv1 = nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
+            nn.init.kaiming_normal_(resnet.conv1.weight, mode="fan_out", nonlinearity="relu")
+        self.name = name
+        self.conv1, self.bn1, self.relu, self.maxpool = resnet.conv1, resnet.bn1, resnet.relu, resnet.maxpool
+        self.layer1, self.layer2, self.layer3, self.layer4 = resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4
+        width = resnet.fc.in_features
+        self.channels = (64, width // 8, width // 4, width // 2, width)
+        self.reductions = (2, 4, 8, 16, 16 if use_dilation else 32)
+        self._is_frozen = False
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Image [B,in_channels,H,W] in [0,1] -> five features [B,channels[k],H/reductions[k],W/reductions[k]]."""
+        x = (image - INPUT_MEAN) / INPUT_STD
+        stem = self.relu(self.bn1(self.conv1(x)))  # [B,64,H/2,W/2]
+        features = [stem]
+        x = self.maxpool(stem)  # [B,64,H/4,W/4]
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = stage(x)
+            features.append(x)
+        return features
+
+    def freeze(self) -> None:
+        """Stop learning for good: no gradients, and batch norm keeps its statistics in training too."""
+        self._is_frozen = True
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> "Encoder":
+        """As for any module, except that a frozen encoder stays in evaluation mode."""
+        return super().train(mode and not self._is_frozen)
+
+    def load_imagenet(self) -> None:
+        """Take torchvision's ImageNet weights (IMAGENET1K_V1), from torch's cache folder or else the internet.
+
+        Raises:
+            UserError: not there and not to be had; says where the file may be put by hand.
+        """
+        weights = torchvision.models.get_model_weights(self.name).IMAGENET1K_V1
+        file = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
+        if not file.is_file():
+            try:
+                weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+            except (URLError, OSError, RuntimeError) as error:
+                raise UserError(
+                    f"cannot download the ImageNet weights of {self.name} ({error}). Put {weights.url} by hand at "
+                    f"{file}, or train from random weights with setup.model.pretrain: none"
+                ) from error
+        self.load_classifier(read_weights(file), source=str(file))
+
+    def load_classifier(self, state: Mapping[str, Tensor], *, source: str) -> None:
+        """Take the weights of a torchvision classifier of the same name; its own classifier `fc` is left out.
+
+        Stacked images: the first convolution is repeated for each and divided by their number, so that equal images
+        give the feature of one.
+
+        Args:
+            state: weights in torchvision's names.
+            source: what they are, for the error.
+
+        Raises:
+            UserError: lists missing, unexpected and misshapen names.
+        """
+        state = {name: value for name, value in state.items() if not name.startswith("fc.")}
+        n_images = self.conv1.in_channels // 3
+        if n_images > 1 and "conv1.weight" in state and state["conv1.weight"].shape[1] == 3:
+            state["conv1.weight"] = state["conv1.weight"].repeat(1, n_images, 1, 1) / n_images  # [64,3*n_images,7,7]
+        load_strictly(self, state, source=source)

@@ -1,0 +1,113 @@
+"""PAD-Net: predict every task, let the tasks' features guide each other, predict again.
+
+"PAD-Net: Multi-Tasks Guided Prediction-and-Distillation Network for Simultaneous Depth Estimation and Scene Parsing"
+(Xu et al., CVPR 2018), a baseline of Lopes et al., WACV 2023, sec. 4. Source of this form of it:
+Multi-Task-Learning-PyTorch (Simon Vandenhende).
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vendor.mtlpt.attention import SigmoidAttention
+from vendor.mtlpt.padnet import two_bottlenecks
+
+INITIAL, FINAL = 2, 0  # scale names of the two predictions
+
+
+class PADNetHead(nn.Module):
+    """What one task has of its own: the first prediction and, unless it is auxiliary, the second.
+
+    Args:
+        in_channels: channels of the encoder's last feature.
+        out_channels: channels of the prediction.
+        channels: width of the task's features, a multiple of 4.
+        auxiliary: the task is only predicted first, to guide the others.
+        is_regression: predictions pass a sigmoid (disparity).
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        out_channels: int,
+        channels: int = 256,
+        auxiliary: bool = False,
+        is_regression: bool = False,
+    ) -> None:
+        super().__init__()
+        self.channels = channels
+        self.auxiliary = auxiliary
+        self.initial = two_bottlenecks(in_channels=in_channels, channels=channels)
+        self.predict_initial = _prediction(channels, out_channels, is_regression)
+        if not auxiliary:
+            self.refine = two_bottlenecks(in_channels=channels, channels=channels)
+            self.predict_final = _prediction(channels, out_channels, is_regression)
+
+
+def _prediction(in_channels: int, out_channels: int, is_regression: bool) -> nn.Sequential:
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size=1)
+    return nn.Sequential(conv, nn.Sigmoid()) if is_regression else nn.Sequential(conv)
+
+
+class PADNet(nn.Module):
+    """Encoder, initial predictions, distillation between the tasks, final predictions.
+
+    Args:
+        backbone: encoder giving a list of features, its last feature the one the heads were made for.
+        heads: head of each task, in the order of the tasks.
+
+    Raises:
+        ValueError: no head, only auxiliary ones, or heads of different width.
+    """
+
+    def __init__(self, *, backbone: nn.Module, heads: Mapping[str, PADNetHead]) -> None:
+        super().__init__()
+        finals = [task for task, head in heads.items() if not head.auxiliary]
+        if not finals:
+            raise ValueError(f"at least one task must not be auxiliary, got {list(heads)}")
+        widths = {task: head.channels for task, head in heads.items()}
+        if len(set(widths.values())) > 1:
+            raise ValueError(f"all heads must have the same channels, got {widths}")
+        channels = widths[finals[0]]
+
+        self.tasks = tuple(heads)
+        self.scales = {task: (INITIAL,) if head.auxiliary else (INITIAL, FINAL) for task, head in heads.items()}
+        self.backbone = backbone
+        self.heads = nn.ModuleDict(heads)
+        # exchanges.<stage>.<target>.<source>, as in the networks that exchange at several stages
+        distillation = {
+            target: nn.ModuleDict(
+                {
+                    source: SigmoidAttention(in_channels=channels, out_channels=channels)
+                    for source in self.tasks
+                    if source != target
+                }
+            )
+            for target in finals
+        }
+        self.exchanges = nn.ModuleList([nn.ModuleDict(distillation)])
+
+    def forward(self, image: Tensor) -> dict[str, dict[int, Tensor]]:
+        """Image [B,3,H,W] in [0,1] -> {task: {2: [B,C,h,w] at the last feature's size, 0: [B,C,H,W]}}."""
+        return self.decode(self.backbone(image), image.shape[-2:])
+
+    def decode(self, features: Sequence[Tensor], size: Sequence[int]) -> dict[str, dict[int, Tensor]]:
+        """Predictions from the encoder's features for an image of `size` (H, W); an auxiliary task has scale 2 only."""
+        # Initial task predictions
+        initial = {task: head.initial(features[-1]) for task, head in self.heads.items()}  # [B,channels,h,w] each
+        predictions = {task: {INITIAL: head.predict_initial(initial[task])} for task, head in self.heads.items()}
+
+        # Distillation: every other task adds what its attention lets through
+        distilled = dict(initial)
+        for target, attentions in self.exchanges[0].items():
+            for source, attention in attentions.items():
+                distilled[target] = distilled[target] + attention(initial[source])
+
+        # Final predictions
+        for task in self.exchanges[0]:
+            head = self.heads[task]
+            prediction = head.predict_final(head.refine(distilled[task]))
+            predictions[task][FINAL] = F.interpolate(prediction, size=tuple(size), mode="bilinear", align_corners=False)
+        return predictions

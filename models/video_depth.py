@@ -1,0 +1,146 @@
+"""Depth from video: a multi-task network that predicts disparity, and the pose network that lets frames train it.
+
+The semi-supervised setting of Lopes et al., WACV 2023, sec. 4, with the self-supervision of Monodepth2 (Godard et al.,
+ICCV 2019).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor, nn
+
+from models.depth_archive import archive_name, load_archive
+from models.pose import PoseNet
+from utils.errors import UserError
+from utils.geometry import rigid_transform
+from utils.schema import PoseConfig, SetupConfig
+
+Predictions = dict[str, dict[int, Tensor]]
+
+
+class VideoDepth(nn.Module):
+    """A multi-task network with a pose network beside it.
+
+    Args:
+        main: the multi-task network.
+        pose_net: made for two frames (`pairs`) or for all of `frame_ids` (`all`).
+        frame_ids: offsets of the frames, 0 (the image itself) among them.
+        pose_model_input: `pairs`, each neighbour with the image; `all`, all frames at once.
+
+    Raises:
+        ValueError: frames without 0, or a pose network for another number of frames or motions.
+    """
+
+    def __init__(
+        self,
+        *,
+        main: nn.Module,
+        pose_net: PoseNet,
+        frame_ids: Sequence[int],
+        pose_model_input: Literal["pairs", "all"] = "pairs",
+    ) -> None:
+        super().__init__()
+        if 0 not in frame_ids or len(set(frame_ids)) != len(frame_ids) or len(frame_ids) < 2:
+            raise ValueError(f"frame_ids must hold 0 and at least one neighbour, each once, got {list(frame_ids)}")
+        n_frames, n_motions = motion_counts(frame_ids, pose_model_input)
+        if (pose_net.n_frames, pose_net.decoder.n_motions) != (n_frames, n_motions):
+            raise ValueError(
+                f"{pose_model_input!r} with frame_ids {list(frame_ids)} needs a pose network of {n_frames} frames and "
+                f"{n_motions} motions, got {pose_net.n_frames} and {pose_net.decoder.n_motions}"
+            )
+        self.main = main
+        self.pose_net = pose_net
+        self.frame_ids = tuple(sorted(frame_ids))  # the order of time
+        self.pose_model_input = pose_model_input
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks of the multi-task network, in their declared order."""
+        return self.main.tasks
+
+    @property
+    def scales(self) -> dict[str, tuple[int, ...]]:
+        """The scales of every task's predictions."""
+        return self.main.scales
+
+    def forward(
+        self, image: Tensor, frames: Mapping[int, Tensor] | None = None, *, with_features: bool = False
+    ) -> Predictions | tuple[Predictions, dict[int, Tensor]] | tuple[Predictions, dict[int, Tensor], Tensor]:
+        """Predict the tasks and, when frames are given, how the camera moved.
+
+        Args:
+            image: [B,3,H,W] in [0,1].
+            frames: frame of every offset of `frame_ids`, [B,3,h,w] in [0,1]; all of one size, which need not be the
+                image's.
+            with_features: with frames only: also give the encoder's last feature, for the feature distance.
+
+        Returns:
+            Without frames the predictions {task: {scale: tensor}}; with frames (predictions, transforms), transforms
+            as `motions` gives them; with features (predictions, transforms, feature [B,C,h,w]).
+        """
+        if frames is None:
+            return self.main(image)
+        features = self.main.backbone(image)
+        predictions = self.main.decode(features, image.shape[-2:])
+        transforms = self.motions(frames)
+        return (predictions, transforms, features[-1]) if with_features else (predictions, transforms)
+
+    def motions(self, frames: Mapping[int, Tensor]) -> dict[int, Tensor]:
+        """{offset: [B,4,4]} for every neighbour: maps points of the image's camera to the neighbour's camera.
+
+        The frames go through the pose network in the order of time, so that it sees only forward motion; the motion of
+        a pair is that from the earlier to the later frame, and is inverted where the neighbour is the earlier one.
+        """
+        neighbours = [offset for offset in self.frame_ids if offset != 0]
+        if self.pose_model_input == "all":
+            rotations, translations = self.pose_net([frames[offset] for offset in self.frame_ids])  # [B,n,3] each
+            return {
+                offset: rigid_transform(rotations[:, k], translations[:, k], invert=False)
+                for k, offset in enumerate(neighbours)
+            }
+        transforms = {}
+        for offset in neighbours:
+            rotations, translations = self.pose_net([frames[o] for o in sorted((0, offset))])  # [B,2,3] each
+            transforms[offset] = rigid_transform(rotations[:, 0], translations[:, 0], invert=offset < 0)
+        return transforms
+
+
+def motion_counts(frame_ids: Sequence[int], pose_model_input: str) -> tuple[int, int]:
+    """(frames a pose network stacks, motions it predicts)."""
+    if pose_model_input == "all":
+        return len(frame_ids), len(frame_ids) - 1
+    return 2, 2  # the motions of both frames, as Monodepth2's weights have them; the first is used
+
+
+def build_video_depth(
+    main: nn.Module, setup: SetupConfig, *, pretrained: bool, download_dir: Path | None, frame_ids: Sequence[int]
+) -> VideoDepth:
+    """Put the pose network that `setup` asks for beside the multi-task network `main`.
+
+    Args:
+        main: the multi-task network, with ImageNet weights if it shall have them.
+        setup: the setup section.
+        pretrained: load the weights that `setup.model.pretrain` names; False touches neither files nor network.
+        download_dir: folder of the archives that `pretrain` may name.
+        frame_ids: the dataset's frames, used where `pose_kwargs` names none.
+
+    Raises:
+        UserError: an option that cannot be had, or weights that are missing or do not fit.
+    """
+    pose = setup.model.pose_kwargs or PoseConfig()
+    offsets = pose.frame_ids or frame_ids
+    if 0 not in offsets or len(offsets) < 2:
+        raise UserError(f"data.frame_ids: depth from video needs 0 and at least one neighbour, got {list(offsets)}")
+    n_frames, n_motions = motion_counts(offsets, pose.pose_model_input)
+    pose_net = PoseNet(n_frames=n_frames, n_motions=n_motions)
+    model = VideoDepth(main=main, pose_net=pose_net, frame_ids=offsets, pose_model_input=pose.pose_model_input)
+    if pretrained:
+        name = archive_name(setup.model.pretrain)
+        if name is not None:
+            load_archive(main, pose_net, setup, name=name, download_dir=download_dir)
+        elif setup.model.pretrain == "imnet":
+            pose_net.encoder.load_imagenet()
+    if pose.freeze:
+        pose_net.freeze()
+    return model

@@ -1,0 +1,114 @@
+"""Weight files: reading them without running code, and loading them strictly, with errors that name every mismatch."""
+
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from utils.errors import UserError
+
+# Names listed per kind of mismatch; the rest is counted.
+MAX_LISTED = 10
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Read a file that `torch.save` wrote from a state dict; tensors come to the CPU, no code in the file is run.
+
+    Args:
+        path: the file; when it is not there as given, it is looked for under the folder `$MODELS`.
+
+    Raises:
+        UserError: the file is missing, damaged, or holds anything but named tensors.
+    """
+    file = find_weights(path)
+    state = load_without_code(file)
+    if not isinstance(state, Mapping) or not state:
+        raise UserError(f"{file} holds {_describe(state)}, not a dict of named tensors")
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise UserError(
+                f"{file} is no dict of named tensors: its entry {name!r} is {_describe(value)}. Of a training run's "
+                "files, weights are in best_model.pkl and model_<step>.pkl, not in resume.pkl"
+            )
+    return dict(state)
+
+
+def load_without_code(file: Path) -> object:
+    """What `torch.save` wrote to a file, as long as it is tensors and plain Python values.
+
+    Raises:
+        UserError: the file is damaged or holds other objects.
+    """
+    try:
+        # Memory-mapped where the format allows: only what is used is read.
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+    except Exception as error:  # a damaged pickle may raise anything
+        if "GLOBAL" in str(error):
+            raise UserError(
+                f"{file} holds Python objects beside tensors, which may run code when loaded: refused. "
+                "Save the state_dict alone, torch.save(model.state_dict(), FILE)"
+            ) from error
+        raise UserError(
+            f"{file} cannot be read as weights: damaged, cut short or not written by torch.save "
+            f"({file.stat().st_size} bytes). Fetch or copy it again"
+        ) from error
+
+
+def find_weights(path: str | Path) -> Path:
+    """The file at `path`, else at `$MODELS/path`; a UserError lists what was tried."""
+    given = Path(path).expanduser()
+    candidates = [given]
+    if os.environ.get("MODELS") and not given.is_absolute():
+        candidates.append(Path(os.environ["MODELS"]).expanduser() / given)
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    tried = ", ".join(str(candidate) for candidate in candidates)
+    hint = "" if len(candidates) > 1 or given.is_absolute() else "; $MODELS, the folder also searched, is not set"
+    raise UserError(f"no weights file at {tried}{hint}")
+
+
+def mismatches(expected: Mapping[str, Sequence[int]], given: Mapping[str, Sequence[int]]) -> list[str]:
+    """Compare names and shapes; one line per kind of mismatch (missing, unexpected, shape), none when all agree."""
+    lines = []
+    missing = [name for name in expected if name not in given]
+    unexpected = [name for name in given if name not in expected]
+    misshapen = [
+        f"{name} ({tuple(given[name])} in the weights, {tuple(expected[name])} in the model)"
+        for name in expected
+        if name in given and tuple(given[name]) != tuple(expected[name])
+    ]
+    for kind, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen)):
+        if names:
+            more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+            lines.append(f"{len(names)} {kind}: {', '.join(names[:MAX_LISTED])}{more}")
+    return lines
+
+
+def load_strictly(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
+    """Copy weights into a module that has exactly these names and shapes.
+
+    Args:
+        module: the module to fill.
+        state: its weights.
+        source: what the weights are, for the error.
+
+    Raises:
+        UserError: lists missing, unexpected and misshapen names; the module is left as it was.
+    """
+    problems = mismatches(shapes(module.state_dict()), shapes(state))
+    if problems:
+        raise UserError("\n  ".join([f"{source} does not fit the model:", *problems]))
+    module.load_state_dict(state, strict=True)
+
+
+def shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every tensor of a state dict."""
+    return {name: tuple(value.shape) for name, value in state.items()}
+
+
+def _describe(value: object) -> str:
+    return f"an empty {type(value).__name__}" if value in ({}, []) else f"a {type(value).__name__}"

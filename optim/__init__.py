@@ -1,0 +1,1 @@
+"""From config to optimizer: parameter groups, the optimizer itself, learning-rate schedules."""

@@ -1,0 +1,175 @@
+import pytest
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from forbid_sync import ForbidSync
+from model_setups import narrow_setup
+from models.build import build_model
+from models.decoder import Decoder
+from models.densemtl import DenseMTL
+from models.encoder import Encoder
+
+TASKS = ("semseg", "depth", "normals")
+CHANNELS = {"semseg": 16, "depth": 1, "normals": 3}
+
+
+class Shift(nn.Module):
+    """An exchange that adds a number to every feature."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, features):
+        return {task: feature + self.value for task, feature in features.items()}
+
+
+class MemoryRecorder(TorchDispatchMode):
+    """Notes maps that are not channels_last, and copies made to change a map's layout or type."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        outputs = func(*args, **(kwargs or {}))
+        for value in outputs if isinstance(outputs, tuple | list) else [outputs]:
+            if isinstance(value, torch.Tensor) and value.dim() == 4 and value.shape[1] > 1 and value[0, 0].numel() > 9:
+                converts = any(word in str(func) for word in ("clone", "contiguous", "_to_copy"))
+                if converts or (value.stride(1) != 1 and any(value.stride())):
+                    self.found.append(f"{func} {tuple(value.shape)} {value.stride()}")
+        return outputs
+
+
+def make(**options) -> nn.Module:
+    model = build_model(narrow_setup(TASKS, **options), pretrained=False)
+    for name, parameter in model.named_parameters():
+        if name.endswith("alpha"):
+            nn.init.normal_(parameter)  # so that the attention has a say
+    return model
+
+
+def parts(sections, exchanges) -> DenseMTL:
+    backbone = Encoder(name="resnet18")
+    heads = {
+        task: Decoder(
+            encoder_channels=backbone.channels, num_out_ch=2, active_scales=[0, 1, 2, 3], num_ch_dec=(4, 4, 4, 4, 4)
+        )
+        for task in ("a", "b")
+    }
+    return DenseMTL(backbone=backbone, heads=heads, sections=sections, exchanges=exchanges).eval()
+
+
+def test_predictions_are_a_tensor_per_task_and_scale():
+    model = make()
+    predictions = model(torch.rand(2, 3, 64, 96))
+    assert model.tasks == TASKS and tuple(predictions) == TASKS
+    assert model.scales == dict.fromkeys(TASKS, (0, 1))
+    for task, by_scale in predictions.items():
+        shapes = {scale: tuple(prediction.shape) for scale, prediction in by_scale.items()}
+        assert shapes == {0: (2, CHANNELS[task], 64, 96), 1: (2, CHANNELS[task], 32, 48)}
+
+
+def test_exchange_stands_between_the_sections_after_the_intermediate_prediction():
+    image = torch.rand(1, 3, 64, 64)
+    plain = parts([[4, 3, 2, 1, 0]], {})
+    exchanging = parts([[4, 3, 2, 1], [0]], {1: Shift(2.0)})
+    exchanging.load_state_dict(plain.state_dict())
+    before, after = plain(image), exchanging(image)
+    for task in ("a", "b"):
+        assert all(torch.equal(before[task][scale], after[task][scale]) for scale in (1, 2, 3))
+        features = plain.backbone(image)
+        x, _ = plain.heads[task].run(features[-1], features, [4, 3, 2, 1])
+        _, made = plain.heads[task].run(x + 2.0, features, [0])
+        torch.testing.assert_close(after[task][0], made[0])
+        assert not torch.allclose(after[task][0], before[task][0])
+
+
+def test_several_stages_exchange_each_at_its_level():
+    image = torch.rand(1, 3, 64, 64)
+    one = parts([[4, 3], [2, 1], [0]], {1: Shift(2.0)})
+    both = parts([[4, 3], [2, 1], [0]], {3: Shift(1.0), 1: Shift(2.0)})
+    both.load_state_dict(one.state_dict())
+    first, second = one(image)["a"], both(image)["a"]
+    assert torch.equal(first[3], second[3])
+    assert not any(torch.allclose(first[scale], second[scale]) for scale in (2, 1, 0))
+
+
+def test_built_stages_have_an_exchange_each():
+    model = make(kwargs={"enc_layers": [[4, 3], [2, 1], [0]], "stages": [3, 1]})
+    assert list(model.exchanges) == ["3", "1"]
+    assert model.exchanges["3"]["depth"].directions["semseg"].attention.downscale == 1
+    assert model.exchanges["1"]["depth"].directions["semseg"].attention.downscale == 4
+    assert model(torch.rand(2, 3, 64, 64))["depth"][0].shape == (2, 1, 64, 64)
+
+
+def test_every_parameter_takes_part_in_training_without_a_host_sync():
+    model = make()
+    with ForbidSync():
+        predictions = model(torch.rand(2, 3, 64, 64))
+        sum(p.square().mean() for by_scale in predictions.values() for p in by_scale.values()).backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
+
+
+def test_images_of_a_batch_are_independent_in_evaluation():
+    model = make().eval()
+    images = torch.rand(3, 3, 64, 64)
+    whole = model(images)
+    for k in range(3):
+        alone = model(images[k : k + 1])
+        for task in TASKS:
+            torch.testing.assert_close(alone[task][0][0], whole[task][0][k], rtol=1e-4, atol=1e-5)
+
+
+def test_channels_last_goes_all_the_way_without_copies():
+    model = make().to(memory_format=torch.channels_last)
+    image = torch.rand(2, 3, 64, 96).to(memory_format=torch.channels_last)
+    recorder = MemoryRecorder()
+    with recorder:
+        predictions = model(image)
+        outputs = [prediction for by_scale in predictions.values() for prediction in by_scale.values()]
+        weights = [torch.randn_like(output) for output in outputs]
+        sum((output * weight).sum() for output, weight in zip(outputs, weights, strict=True)).backward()
+    assert recorder.found == []
+
+
+def test_memory_format_does_not_change_the_predictions():
+    model, image = make().eval(), torch.rand(2, 3, 64, 96)
+    plain = model(image)
+    last = model.to(memory_format=torch.channels_last)(image.to(memory_format=torch.channels_last))
+    for task in TASKS:
+        torch.testing.assert_close(last[task][0], plain[task][0], rtol=1e-4, atol=1e-5)
+
+
+def test_bfloat16_autocast_stays_near_float32():
+    model, image = make().eval(), torch.rand(2, 3, 64, 64)
+    plain = model(image)["semseg"][0]
+    with torch.autocast("cpu", torch.bfloat16):
+        low = model(image)["semseg"][0]
+    assert low.dtype == torch.bfloat16
+    assert (low.float() - plain).abs().mean() < 0.05 * plain.abs().mean()
+
+
+def test_compiles_without_graph_breaks():
+    model, image = make().eval(), torch.rand(2, 3, 64, 64)
+    torch._dynamo.reset()
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    with torch.no_grad():
+        expected, result = model(image), compiled(image)
+    assert all(torch.equal(result[task][0], expected[task][0]) for task in TASKS)
+
+
+@pytest.mark.parametrize(
+    "sections, exchanges, message",
+    [
+        ([[4, 3, 2], [0]], {}, r"must be the levels \[4, 3, 2, 1, 0\] of the a head"),
+        ([[4, 3, 1, 2], [0]], {}, r"got \[\[4, 3, 1, 2\], \[0\]\]"),
+        ([[4, 3, 2, 1, 0], []], {}, "every decoder section needs a level"),
+        ([[4, 3, 2, 1], [0]], {2: Shift(0.0)}, r"at the ends \[1\] of all but the last section, got \[2\]"),
+        ([[4, 3, 2, 1], [0]], {0: Shift(0.0)}, r"got \[0\]"),
+    ],
+)
+def test_impossible_sections_are_refused(sections, exchanges, message):
+    with pytest.raises(ValueError, match=message):
+        parts(sections, exchanges)

@@ -1,0 +1,214 @@
+import logging
+
+import pytest
+import torch
+from torch import nn
+
+from model_setups import baseline_setup, narrow_setup, paper_setup, single_task_setup, video_setup
+from models.build import build_model
+from models.published import from_published, is_published, load_weights, read_weights, to_published
+from published_listing import Listing, densemtl, digest, single_task, video_depth
+from utils.errors import UserError
+
+SD = {"semseg": 16, "depth": 1}
+SDN = {"semseg": 16, "depth": 1, "normals": 3}
+SDNE = {"semseg": 40, "depth": 1, "normals": 3, "edges": 2}
+
+# Listing, setup, and what shows that the listing is the published one: the digest of the file's names and shapes.
+PUBLISHED = {
+    "STL": (single_task(n_classes=16), single_task_setup(), "3106e3fdf2920c85"),
+    "SD": (densemtl(SD), paper_setup(list(SD)), "dfae63c0e651a535"),
+    "SDN": (densemtl(SDN), paper_setup(list(SDN)), "2dce2fb6f6af4e12"),
+    "SDNE": (densemtl(SDNE), paper_setup(list(SDNE), n_classes=40), "cbde15dc0ae9a871"),
+    "SDE": (video_depth({"semseg": 16, "disp": 1}), video_setup(), "1f9d51301244b2ec"),
+}
+
+
+def meta_model(setup) -> nn.Module:
+    with torch.device("meta"):
+        return build_model(setup, pretrained=False)
+
+
+def random_published(setup, *, aliases: bool = True) -> dict[str, torch.Tensor]:
+    """Random weights under the published names of a small network."""
+    state = to_published(build_model(setup, pretrained=False).state_dict(), setup, aliases=False)
+    for name, value in state.items():
+        state[name] = torch.randn_like(value) if value.is_floating_point() else torch.tensor(7)
+    # An alias is the same tensor, as torch.save keeps it.
+    return to_published(from_published(state, setup), setup, aliases=aliases)
+
+
+@pytest.mark.parametrize("kind", PUBLISHED)
+def test_names_and_shapes_are_the_published_ones(kind):
+    listing, setup, expected_digest = PUBLISHED[kind]
+    assert digest(listing) == expected_digest
+    own = meta_model(setup).state_dict()
+    exported = to_published(own, setup)
+    assert {name: tuple(value.shape) for name, value in exported.items()} == listing
+    back = from_published(exported, setup)
+    assert list(back) == list(own) and all(back[name] is own[name] for name in own)
+
+
+@pytest.mark.parametrize("kind", ["STL", "SD"])
+def test_a_full_size_checkpoint_loads_and_exports_to_the_same_values(kind, tmp_path):
+    listing, setup, _ = PUBLISHED[kind]
+    originals: Listing = {name: shape for name, shape in listing.items() if not name.startswith("params.")}
+    # A number of its own for every weight, so that no two can be mixed up, without the memory of all values.
+    state = {
+        name: torch.tensor(float(k) if not name.endswith("tracked") else k).expand(shape)
+        for k, (name, shape) in enumerate(originals.items())
+    }
+    model = meta_model(setup).to_empty(device="cpu")
+    load_weights(model, state, setup)
+    exported = to_published(model.state_dict(), setup)
+    assert set(exported) == set(listing)
+    assert all((exported[name] == state[name]).all() for name in state)
+
+
+@pytest.mark.parametrize(
+    "setup",
+    [
+        baseline_setup(["semseg"]),
+        baseline_setup(["semseg", "depth"]),
+        narrow_setup(name="baseline"),
+        narrow_setup(),
+        narrow_setup(["depth", "semseg", "normals", "edges"]),
+        narrow_setup(["semseg", "disp"], name="ours-cxatt_monodepth", is_regression=True),
+        narrow_setup(kwargs={"ablation": ["SA", "full_sa"], "enc_layers": [[4, 3], [2, 1], [0]], "stages": [3, 1]}),
+        narrow_setup(use_skips=False, batch_norm=True, intermediate_aspp=False),
+        narrow_setup(n_project_skip_ch=2, aspp_rates=[2, 3], aspp_pooling=False, active_scales=[2, 0]),
+        narrow_setup(n_upconv=3, kwargs={"enc_layers": [[3, 2, 1], [0]]}),
+    ],
+)
+def test_round_trip_is_exact(setup, tmp_path):
+    published = random_published(setup)
+    assert is_published(published)
+    torch.save(published, tmp_path / "w.pkl")
+    model = build_model(setup, pretrained=False)
+    load_weights(model, read_weights(tmp_path / "w.pkl"), setup)
+    assert not is_published(model.state_dict())
+    exported = to_published(model.state_dict(), setup)
+    assert list(exported) == list(published)
+    assert all(torch.equal(exported[name], published[name]) for name in published)
+
+    twin = build_model(setup, pretrained=False)
+    load_weights(twin, model.state_dict(), setup)
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in twin.state_dict().items())
+
+
+def test_positions_in_the_published_decoder():
+    """Each number of the published decoder, and each letter of its attention, stands for the right module."""
+    setup = narrow_setup(active_scales=[0, 1])
+    model = build_model(setup, pretrained=False)
+    exported = to_published(model.state_dict(), setup)
+    head = model.heads["depth"]
+    pairs = {
+        "0.convs.4.1.weight": head.levels["4"].enter.pooled.conv.weight,
+        "2.block.0.conv.weight": head.levels["4"].merge.conv.weight,
+        "9.block.0.conv.bias": head.levels["1"].enter.conv.bias,
+        "13.block.0.conv.weight": head.levels["0"].merge.conv.weight,
+        "14.weight": head.predictions["0"].weight,
+        "15.weight": head.predictions["1"].weight,
+    }
+    for name, value in pairs.items():
+        assert torch.equal(exported[f"heads.depth.decoder.{name}"], value), name
+        assert torch.equal(exported[f"params.depth.0.decoder.{name}"], value), name
+    direction = model.exchanges["1"]["depth"].directions["semseg"]
+    pairs = {
+        "extract_semseg.0.bias": direction.extract.bias,
+        "SA_semseg.attention.0.weight": direction.self_attention.gate.weight,
+        "SA_semseg.conv.weight": direction.self_attention.conv.weight,
+        "SxTAM_semseg.alpha": direction.attention.alpha,
+        "SxTAM_semseg.conv_b.0.weight": direction.attention.query.conv.weight,
+        "SxTAM_semseg.conv_c.0.weight": direction.attention.key.conv.weight,
+        "SxTAM_semseg.conv_d.1.running_var": direction.attention.value.norm.running_var,
+        "proj_semseg.0.weight": direction.project.conv.weight,
+        "post.0.weight": model.exchanges["1"]["depth"].fuse.conv.weight,
+    }
+    for name, value in pairs.items():
+        assert torch.equal(exported[f"m.depth.1.{name}"], value), name
+        assert torch.equal(exported[f"params.depth.1.1.{name}"], value), name
+
+
+def test_aliases_may_be_absent_but_not_unknown():
+    setup = narrow_setup()
+    model = build_model(setup, pretrained=False)
+    load_weights(model, random_published(setup, aliases=False), setup)
+    state = random_published(setup) | {"params.depth.2.weight": torch.zeros(1)}
+    with pytest.raises(UserError, match="1 unexpected: params.depth.2.weight"):
+        load_weights(model, state, setup)
+
+
+@pytest.mark.parametrize("naming", ["published", "ours"])
+def test_misfits_are_listed_and_nothing_is_loaded(naming):
+    setup = narrow_setup()
+    state = random_published(setup)
+    gone, odd = "m.depth.1.post.0.weight", "heads.semseg.decoder.14.bias"
+    if naming == "ours":
+        state = from_published(state, setup)
+        gone, odd = "exchanges.1.depth.fuse.conv.weight", "heads.semseg.predictions.0.bias"
+    del state[gone]
+    state["backbone.encoder.layer9.weight" if naming == "published" else "backbone.layer9.weight"] = torch.zeros(1)
+    state[odd] = torch.zeros(19)
+    model = build_model(setup, pretrained=False)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(UserError) as error:
+        load_weights(model, state, setup)
+    header, *lines = str(error.value).splitlines()
+    kind = {"published": "published", "ours": "this project's"}[naming]
+    assert header == f"the weights ({kind} names) do not fit the network of the config (ours-cxatt):"
+    assert [line.strip() for line in lines] == [
+        f"1 missing: {gone}",
+        "1 unexpected: " + ("backbone.encoder.layer9.weight" if naming == "published" else "backbone.layer9.weight"),
+        f"1 of another shape: {odd} ((19,) in the weights, (16,) in the model)",
+    ]
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_weights_of_other_tasks_are_named_as_such():
+    weights = random_published(narrow_setup(["semseg", "depth"]))
+    setup = narrow_setup(["semseg", "depth", "normals"])
+    with pytest.raises(UserError, match="weights of the tasks semseg, depth; the config has semseg, depth, normals"):
+        load_weights(build_model(setup, pretrained=False), weights, setup)
+
+
+def test_a_file_of_this_networks_own_names_with_an_unknown_module_cannot_be_exported():
+    with pytest.raises(UserError, match="unknown weight 'tail.weight'"):
+        to_published({"tail.weight": torch.zeros(1)}, narrow_setup())
+
+
+@pytest.mark.parametrize("name", ["padnet", "3ways"])
+def test_networks_that_were_never_published_have_no_published_names(name):
+    setup = narrow_setup(name=name)
+    model = build_model(setup, pretrained=False)
+    load_weights(model, model.state_dict(), setup)
+    with pytest.raises(UserError, match=f"no published weights.*{name}"):
+        load_weights(model, random_published(narrow_setup()), setup)
+
+
+def test_unknown_order_of_sources_is_warned_of(caplog):
+    caplog.set_level(logging.WARNING, logger="densemtl")
+    tasks = ["semseg", "depth", "normals"]
+    plain = narrow_setup(tasks)
+    turned = narrow_setup(tasks, kwargs={"source_order": {"semseg": ["normals", "depth"]}})
+    model = build_model(turned, pretrained=False)
+    published = to_published(model.state_dict(), turned)
+
+    load_weights(build_model(plain, pretrained=False), published, plain)
+    assert "published weights of 3 tasks" in caplog.text and "is not known" in caplog.text
+    assert (
+        "setup.kwargs.source_order: {semseg: [normals, depth], depth: [semseg, normals], normals: [semseg, depth]}"
+        in caplog.text
+    )
+
+    caplog.clear()
+    load_weights(model, published, turned)
+    assert "source_order: {depth: [semseg, normals], normals: [semseg, depth]}" in caplog.text
+
+    caplog.clear()
+    said = narrow_setup(tasks, kwargs={"source_order": {t: [s for s in tasks if s != t] for t in tasks}})
+    load_weights(model, published, said)
+    load_weights(model, model.state_dict(), plain)  # our own weights follow the config
+    pair = narrow_setup()
+    load_weights(build_model(pair, pretrained=False), random_published(pair), pair)  # one source has one order
+    assert caplog.text == ""

@@ -1,0 +1,76 @@
+import io
+
+import pytest
+import torch
+from torch import nn
+
+from optim.build import build_optimizer, parameter_groups
+from utils.schema import OptimConfig
+
+CPU = torch.device("cpu")
+CONFIGS = {
+    "SGD": {"momentum": 0.9, "weight_decay": 5e-4, "nesterov": True},
+    "Adam": {"betas": [0.9, 0.98], "weight_decay": 1e-2},
+    "AdamW": {"betas": [0.9, 0.98], "weight_decay": 1e-2, "amsgrad": True, "eps": 1e-6},
+}
+
+
+def make_config(name: str) -> OptimConfig:
+    return OptimConfig.model_validate({"name": name, "kwargs": CONFIGS[name]})
+
+
+def make_model() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.ModuleDict({"backbone": nn.Linear(5, 7), "heads": nn.Linear(7, 3)})
+
+
+def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: range) -> None:
+    for step in steps:
+        x = torch.randn(4, 5, generator=torch.Generator().manual_seed(step))
+        optimizer.zero_grad()
+        model["heads"](model["backbone"](x).relu()).square().mean().backward()
+        optimizer.step()
+
+
+def make_optimizer(name: str, model: nn.Module) -> torch.optim.Optimizer:
+    groups = parameter_groups(model, {"default": 0.1, "backbone": 0.01})
+    return build_optimizer(make_config(name), groups, device=CPU)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_steps_equal_those_of_the_plain_loop(name: str):
+    model, reference = make_model(), make_model()
+    train(model, make_optimizer(name, model), range(5))
+    groups = [{"params": reference["backbone"].parameters(), "lr": 0.01}, {"params": reference["heads"].parameters()}]
+    plain = getattr(torch.optim, name)(groups, lr=0.1, **CONFIGS[name], foreach=False, fused=False)
+    train(reference, plain, range(5))
+    for ours, expected in zip(model.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(ours, expected)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_saved_optimizer_continues_bit_identically(name: str):
+    unbroken = make_model()
+    train(unbroken, make_optimizer(name, unbroken), range(6))
+
+    first = make_model()
+    optimizer = make_optimizer(name, first)
+    train(first, optimizer, range(3))
+    file = io.BytesIO()
+    torch.save({"model": first.state_dict(), "optimizer": optimizer.state_dict()}, file)
+    file.seek(0)
+    state = torch.load(file, weights_only=True)
+
+    resumed = make_model()
+    resumed_optimizer = make_optimizer(name, resumed)
+    resumed.load_state_dict(state["model"])
+    resumed_optimizer.load_state_dict(state["optimizer"])
+    train(resumed, resumed_optimizer, range(3, 6))
+    for ours, expected in zip(resumed.parameters(), unbroken.parameters(), strict=True):
+        assert torch.equal(ours, expected)
+
+
+def test_groups_keep_name_and_rate_and_get_the_options():
+    optimizer = make_optimizer("Adam", make_model())
+    assert [(group["name"], group["lr"]) for group in optimizer.param_groups] == [("default", 0.1), ("backbone", 0.01)]
+    assert all(tuple(group["betas"]) == (0.9, 0.98) and group["fused"] for group in optimizer.param_groups)

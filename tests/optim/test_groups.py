@@ -1,0 +1,113 @@
+import pytest
+import torch
+from torch import nn
+
+from optim.groups import parameter_groups
+from utils.errors import UserError
+
+
+class Network(nn.Module):
+    """The parts every network here has, one layer each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.ModuleDict({"conv1": nn.Linear(1, 1), "layer4": nn.Linear(1, 1)})
+        self.heads = nn.ModuleDict({"semseg": nn.Linear(1, 1), "depth": nn.Linear(1, 1), "dep": nn.Linear(1, 1)})
+        stages = [nn.ModuleDict({"semseg": nn.Linear(1, 1), "depth": nn.Linear(1, 1)}) for _ in range(2)]
+        self.exchanges = nn.ModuleList(stages)
+
+
+class VideoNetwork(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.main = Network()
+        self.pose_net = nn.Linear(1, 1)
+
+
+def grouped_names(model: nn.Module, groups: list[dict]) -> dict[str, list[str]]:
+    """Parameter names without their last part, each once, by group."""
+    names = {id(parameter): name.rpartition(".")[0] for name, parameter in model.named_parameters()}
+    return {group["name"]: list(dict.fromkeys(names[id(p)] for p in group["params"])) for group in groups}
+
+
+def test_each_parameter_gets_the_rate_of_the_longest_key():
+    lr = {"default": 1.0, "backbone": 0.1, "backbone.layer4": 0.2, "heads.depth": 3.0, "params.depth": 2.0}
+    model = Network()
+    groups = parameter_groups(model, lr)
+    assert {group["name"]: group["lr"] for group in groups} == lr
+    assert grouped_names(model, groups) == {
+        "default": ["heads.semseg", "heads.dep", "exchanges.0.semseg", "exchanges.1.semseg"],
+        "backbone": ["backbone.conv1"],
+        "backbone.layer4": ["backbone.layer4"],
+        "heads.depth": ["heads.depth"],
+        "params.depth": ["exchanges.0.depth", "exchanges.1.depth"],
+    }
+    parameters = [id(p) for group in groups for p in group["params"]]
+    assert sorted(parameters) == sorted(id(p) for p in model.parameters())
+
+
+def test_the_order_of_the_keys_does_not_matter_for_who_wins():
+    model = Network()
+    lr = {"params.semseg": 2.0, "heads": 3.0, "heads.semseg": 4.0, "default": 1.0}
+    forward = grouped_names(model, parameter_groups(model, lr))
+    backward = grouped_names(model, parameter_groups(model, dict(reversed(lr.items()))))
+    assert forward == backward
+    assert forward["heads"] == ["heads.depth", "heads.dep"]
+    assert forward["heads.semseg"] == ["heads.semseg"]
+
+
+def test_published_video_names_lose_their_prefixes():
+    model = VideoNetwork()
+    groups = parameter_groups(model, {"default": 5e-5, "main.backbone": 1e-5, "monodepth.pose_net": 1e-6})
+    assert [(group["name"], group["lr"]) for group in groups] == [
+        ("default", 5e-5),
+        ("backbone", 1e-5),
+        ("pose_net", 1e-6),
+    ]
+    names = grouped_names(model, groups)
+    assert names["backbone"] == ["main.backbone.conv1", "main.backbone.layer4"]
+    assert names["pose_net"] == ["pose_net"]
+
+
+def test_frozen_parameters_and_groups_without_any_are_left_out():
+    model = Network()
+    model.backbone.requires_grad_(False)
+    model.heads["depth"].weight.requires_grad_(False)
+    groups = parameter_groups(model, {"default": 1.0, "backbone": 0.1, "heads.depth": 2.0})
+    assert [(group["name"], len(group["params"])) for group in groups] == [("default", 12), ("heads.depth", 1)]
+
+
+def test_a_shared_parameter_is_in_one_group_only():
+    model = Network()
+    model.heads["dep"].weight = model.heads["depth"].weight
+    groups = parameter_groups(model, {"default": 1.0, "heads.dep": 2.0})
+    parameters = [id(p) for group in groups for p in group["params"]]
+    assert len(parameters) == len(set(parameters))
+    torch.optim.SGD(groups)  # refuses a parameter in two groups
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("heads.semsge", r"setup\.lr\.heads\.semsge: names no parameter of the model; did you mean heads\.semseg\?"),
+        ("params.normals", r"setup\.lr\.params\.normals: names no parameter"),
+        ("main.backbon", r"setup\.lr\.main\.backbon: .* did you mean backbone\?"),
+        ("monodepth.pose_net", r"valid are default, backbone, heads\.semseg"),
+        ("back", r"setup\.lr\.back: "),  # half a name is no prefix
+        ("params", r"setup\.lr\.params: "),
+    ],
+)
+def test_a_key_that_names_nothing_is_an_error(key: str, message: str):
+    with pytest.raises(UserError, match=message):
+        parameter_groups(Network(), {"default": 1.0, key: 1.0})
+
+
+def test_all_wrong_keys_are_reported_together():
+    with pytest.raises(UserError) as error:
+        parameter_groups(Network(), {"default": 1.0, "xyz": 1.0, "heads.abc": 1.0})
+    assert "setup.lr.xyz" in str(error.value) and "setup.lr.heads.abc" in str(error.value)
+
+
+def test_two_keys_for_one_part_are_an_error():
+    with pytest.raises(UserError, match=r"setup\.lr\.main\.backbone: another key already names backbone"):
+        parameter_groups(VideoNetwork(), {"default": 1.0, "backbone": 0.1, "main.backbone": 0.2})

@@ -1,0 +1,25 @@
+"""Sigmoid attention: the distillation of PAD-Net (Xu et al., CVPR 2018), where one task guides another.
+
+DenseMTL uses it as the self-attention branch of its exchange (Lopes et al., WACV 2023, sec. 3).
+Source: Multi-Task-Learning-PyTorch (Simon Vandenhende).
+"""
+
+from torch import Tensor, nn
+
+
+class SigmoidAttention(nn.Module):
+    """conv(x) * sigmoid(gate(x)): what a feature has to say, and where it should be listened to.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+    """
+
+    def __init__(self, *, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
+        self.gate = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,in_channels,H,W] -> [B,out_channels,H,W]."""
+        return self.conv(x) * self.gate(x).sigmoid()
