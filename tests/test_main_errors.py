@@ -1,0 +1,158 @@
+"""What the user can get wrong: each mistake ends with status 2, a message that says what and where, and no run folder.
+
+Mistakes in weights are in `test_main_evaluate.py`, in images to predict in `test_main_predict.py`, and what else an
+experiment file may hold wrong in `utils/test_config*.py`.
+"""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from runs import ROOT, arguments, fails, run, run_folders, run_here
+
+
+@pytest.fixture(autouse=True)
+def logs(demo_nyudv2, tmp_path, monkeypatch) -> Path:
+    """LOG_DIR of the test."""
+    monkeypatch.setenv("NYUDV2_DIR", str(demo_nyudv2))
+    monkeypatch.setenv("LOG_DIR", str(tmp_path / "logs"))
+    return tmp_path / "logs"
+
+
+@pytest.fixture
+def complaint(logs, monkeypatch, capsys):
+    """The message that a training ends with; it must leave no run folder."""
+
+    def complaint(*extra: str, **overrides: object) -> str:
+        message = fails(monkeypatch, capsys, *arguments(*extra, training__iterations=2, **overrides))
+        assert run_folders(logs) == []
+        return message
+
+    return complaint
+
+
+@pytest.fixture
+def own_nyudv2(demo_nyudv2, tmp_path, monkeypatch) -> Path:
+    """A copy of the dataset that a test may damage."""
+    root = tmp_path / "nyudv2"
+    shutil.copytree(demo_nyudv2, root)
+    monkeypatch.setenv("NYUDV2_DIR", str(root))
+    return root
+
+
+def first_training_sample(root: Path) -> str:
+    return sorted((root / "gt_sets" / "train.txt").read_text().split())[0]
+
+
+def test_in_a_process_of_its_own(logs):
+    status, out, error = run(*arguments(data__train_bz=2))
+    assert (status, out) == (2, "")
+    assert error.startswith("error: configs/demo/resnet18_ours_SDNE.yml (base configs/demo/fs_bs4.yml): 1 error\n")
+    assert error.endswith("  data.train_bz: unknown key; did you mean 'train_bs'?\n") and error.count("\n") == 2
+    assert not logs.exists()
+
+
+def test_all_mistakes_of_an_experiment_are_listed_at_once(complaint):
+    message = complaint(optim__nam="Adam", training__print_interval="often", data__train_bs=-1)
+    assert ": 3 errors\n" in message
+    assert "data.train_bs: expected a whole number above 0, got -1" in message
+    assert "training.print_interval: expected a whole number above 0, got 'often'" in message
+    assert "optim.nam: unknown key; did you mean 'name'?" in message
+
+
+def test_an_undefined_variable_is_named_with_the_key_and_both_ways_to_define_it(complaint, monkeypatch):
+    monkeypatch.delenv("NYUDV2_DIR")
+    message = complaint()
+    assert "data.path: '$ENV:NYUDV2_DIR' needs the variable NYUDV2_DIR, which is not defined or empty" in message
+    assert "export NYUDV2_DIR=..." in message and f"{ROOT / 'configs' / 'env_config.yml'} (NYUDV2_DIR: ...)" in message
+
+
+def test_a_missing_experiment_file_is_named(monkeypatch, capsys):
+    words = arguments(experiment=("--config", "configs/nowhere.yml"))
+    assert fails(monkeypatch, capsys, *words) == "configs/nowhere.yml: no such file\n"
+
+
+def test_a_missing_dataset_folder_is_named_with_what_is_expected_in_it(complaint, tmp_path, monkeypatch):
+    monkeypatch.setenv("NYUDV2_DIR", str(tmp_path / "nowhere"))
+    message = complaint()
+    assert f"data.path: {tmp_path / 'nowhere'}: no such file or folder" in message and "gt_sets/" in message
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("file", ["segmentation/{}.png", "depth/{}.npy", "edge/{}.png"])
+def test_a_missing_label_file_is_named_with_its_sample(complaint, own_nyudv2, file, workers):
+    name = first_training_sample(own_nyudv2)
+    path = own_nyudv2 / file.format(name)
+    path.unlink()
+    message = complaint(training__n_workers=workers, training__shuffle_trainset=False)
+    assert f"{path}: no such file, needed for sample {name}" in message
+
+
+def test_a_truncated_image_is_named_with_its_sample(complaint, own_nyudv2):
+    name = first_training_sample(own_nyudv2)
+    (path,) = (own_nyudv2 / "images").glob(f"{name}.*")
+    path.write_bytes(path.read_bytes()[:1000])
+    message = complaint(training__shuffle_trainset=False)
+    assert f"{path}: truncated or corrupt" in message and f"needed for sample {name}" in message
+
+
+def test_a_run_that_has_learned_something_is_kept_whatever_file_is_missing(own_nyudv2, logs, monkeypatch, capsys):
+    name = sorted((own_nyudv2 / "gt_sets" / "val.txt").read_text().split())[0]
+    path = own_nyudv2 / "depth" / f"{name}.npy"
+    path.unlink()
+    words = arguments(training__iterations=2, training__val_interval="{0: 2}", training__checkpoint_interval=1)
+    assert str(path) in fails(monkeypatch, capsys, *words)
+    (folder,) = run_folders(logs)
+    assert (folder / "resume.pkl").exists()
+
+
+def test_one_image_cannot_train_a_head_that_pools_it_to_one_pixel(complaint):
+    message = complaint(data__train_bs=1)
+    assert "data.train_bs: 1 image cannot train semseg" in message and "set it to 2 or more" in message
+
+
+def test_a_log_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LOG_DIR", str(tmp_path / "file" / "logs"))
+    message = fails(monkeypatch, capsys, *arguments())
+    assert f"{tmp_path / 'file' / 'logs'}/nyudv2" in message and "cannot be created (Not a directory)" in message
+    assert "LOG_DIR or training.logdir" in message
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_named(complaint, device):
+    message = complaint("--device", device)
+    assert message.startswith(f"--device {device}: cannot be used") and "try --device cpu" in message
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ({"training__use_amp": True, "training__amp_dtype": "float16"}, "training.amp_dtype: float16 needs a GPU"),
+        ({"training__sync_bn": True}, "training.sync_bn: PyTorch's synchronised batch norm needs GPUs"),
+    ],
+)
+def test_what_only_a_gpu_can_do_is_refused_on_a_cpu(complaint, overrides, expected):
+    assert expected in complaint(**overrides)
+
+
+def test_pretrained_weights_that_are_not_there_are_named(complaint):
+    message = complaint(setup__model__pretrain="nowhere.pth")
+    assert "setup.model.pretrain: 'nowhere.pth' is neither 'imnet' nor 'none' nor a weights file" in message
+
+
+@pytest.mark.parametrize("extra", [("--weights", "w.pkl"), ("--output", "folder"), ("--raw",)])
+def test_options_of_prediction_need_predict(extra, monkeypatch, capsys):
+    assert run_here(monkeypatch, *arguments(*extra)) == 2
+    assert "--weights, --output and --raw go with --predict" in capsys.readouterr().err
+
+
+def test_only_one_thing_can_be_done_at_a_time(monkeypatch, capsys):
+    assert run_here(monkeypatch, *arguments("--resume", "--evaluate", "w.pkl")) == 2
+    assert "--evaluate: not allowed with argument --resume" in capsys.readouterr().err
+
+
+def test_a_debug_run_cannot_touch_a_run_to_resume(monkeypatch, capsys):
+    assert run_here(monkeypatch, *arguments("--resume", "--debug")) == 2
+    assert "leave out one of them" in capsys.readouterr().err

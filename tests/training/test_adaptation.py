@@ -1,0 +1,350 @@
+"""The step of domain adaptation: who gets which gradient, by hand on two pixels, and what is left in memory."""
+
+import gc
+import math
+import weakref
+
+import pytest
+import torch
+from torch import nn
+
+from forbid_sync import ForbidSync
+from models.discriminator import Discriminator
+from runs import few_threads
+from training.adaptation import Adaptation, AdaptationOptions, Aligned
+from training.distributed import Processes
+from training.precision import Precision
+from training.setting import Engine
+from utils.schema import AdaptationConfig
+
+CPU = torch.device("cpu")
+CHANNELS = {"semseg": 4, "depth": 1, "normals": 3}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    with few_threads():
+        yield
+
+
+class Network(nn.Module):
+    """A convolution for each task; scale 1 is scale 0 at half the size. `watch` is shown every prediction."""
+
+    def __init__(self, tasks=("semseg", "depth")):
+        super().__init__()
+        self.heads = nn.ModuleDict({task: nn.Conv2d(3, CHANNELS[task], 1) for task in tasks})
+        self.watch = lambda predictions: None
+
+    def forward(self, image):
+        full = {task: head(image) for task, head in self.heads.items()}
+        predictions = {task: {0: p, 1: nn.functional.avg_pool2d(p, 2)} for task, p in full.items()}
+        self.watch(predictions)
+        return predictions
+
+
+class OneGain(nn.Module):
+    """Depth is the image's first channel times the one weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(()))
+
+    def forward(self, image):
+        return {"depth": {0: image[:, :1] * self.gain}}
+
+
+class PixelJudge(nn.Module):
+    """One logit for every pixel: the mean over channels times `slope`, plus `offset`."""
+
+    def __init__(self, slope=0.7, offset=0.1):
+        super().__init__()
+        self.slope = nn.Parameter(torch.tensor(slope))
+        self.offset = nn.Parameter(torch.tensor(offset))
+
+    def forward(self, maps):
+        return maps.mean(1, keepdim=True) * self.slope + self.offset
+
+
+def sum_of_squares(predictions, batch):
+    """A supervised loss that every prediction takes part in."""
+    return {"total": sum(p.square().mean() for scales in predictions.values() for p in scales.values())}
+
+
+def no_supervision(predictions, batch):
+    return {"total": 0 * predictions["depth"][0].sum()}
+
+
+def spectral_judges(outputs):
+    """The project's own discriminators."""
+    return [Discriminator(in_channels=CHANNELS[task]) for task, _ in outputs]
+
+
+def setting_of(
+    network, outputs, *, judges=None, loss=sum_of_squares, start=1, adversarial=1.0, disc=1.0, max_norm=None
+):
+    """An Adaptation that aligns `outputs`, every optimizer SGD with learning rate 1 that halves with every step."""
+
+    def training(module):
+        optimizer = torch.optim.SGD(module.parameters(), lr=1.0)
+        return optimizer, torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
+
+    judges = judges or [PixelJudge() for _ in outputs]
+    aligned = [Aligned(*output, judge, *training(judge)) for output, judge in zip(outputs, judges, strict=True)]
+    precision = Precision(device=CPU, use_amp=False, amp_dtype="bfloat16")
+    engine = Engine(*training(network), precision, Processes(), max_norm)
+    setting = Adaptation(
+        model=network,
+        forward=network,
+        loss=loss,
+        source=[0],
+        target=[0] if aligned else None,
+        aligned=aligned,
+        options=AdaptationOptions(start=start, adversarial_weight=adversarial, discriminator_weight=disc),
+        engine=engine,
+    )
+    setting.train()
+    return setting
+
+
+def batches_of(size=32, batch=2):
+    depth = torch.rand(batch, 1, size, size) * 50 + 1
+    source = {"image": torch.rand(batch, 3, size, size), "depth": depth, "depth_mask": depth > 10}
+    return {"source": source, "target": {"image": torch.rand(batch, 3, size, size)}}
+
+
+def two_pixels():
+    """Source pixels 0 and 1, target pixels 0.5 and 2; no measured depth, so that the map is the ReLU of depth."""
+
+    def image(left, right):
+        return torch.tensor([left, right]).expand(1, 3, 1, 2).clone()
+
+    nothing = torch.zeros(1, 1, 1, 2)
+    source = {"image": image(0.0, 1.0), "depth": nothing, "depth_mask": nothing.bool()}
+    return {"source": source, "target": {"image": image(0.5, 2.0)}}
+
+
+def gradients(module):
+    return [None if p.grad is None else p.grad.clone() for p in module.parameters()]
+
+
+def flat_gradient(module):
+    return torch.cat([p.grad.flatten() for p in module.parameters()])
+
+
+OUTPUTS = [("semseg", 0), ("semseg", 1), ("depth", 0), ("depth", 1)]
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["no gradient yet", "on top of another batch's gradient"])
+def test_the_adversarial_step_leaves_the_discriminators_alone(earlier):
+    setting = setting_of(Network(), OUTPUTS, judges=spectral_judges(OUTPUTS))
+    batches = batches_of()
+    if earlier:
+        setting.backward(batches, step=1, share=1.0)
+    before = [gradients(output.discriminator) for output in setting.aligned]
+    of_network = gradients(setting.model)
+    depth_range = torch.tensor(1.0), torch.tensor(50.0)
+
+    maps = setting._align(batches["target"], depth_range, 1.0, {})
+
+    for output, expected in zip(setting.aligned, before, strict=True):
+        for gradient, old in zip(gradients(output.discriminator), expected, strict=True):
+            assert (gradient is None) if old is None else torch.equal(gradient, old)
+        assert all(p.requires_grad for p in output.discriminator.parameters())
+    for gradient, old in zip(gradients(setting.model), of_network, strict=True):
+        assert gradient is not None and (old is None or not torch.equal(gradient, old))
+    assert all(not m.requires_grad for m in maps.values())
+
+
+def test_the_discriminator_step_leaves_the_network_alone():
+    setting = setting_of(Network(), OUTPUTS)
+    batches = batches_of()
+    setting.backward(batches, step=1, share=1.0)
+    before = gradients(setting.model)
+    depth_range = torch.tensor(1.0), torch.tensor(50.0)
+    with torch.no_grad():
+        source = setting._maps(setting.model(batches["source"]["image"]), batches["source"]["image"], depth_range)
+    target = setting._align(batches["target"], depth_range, 1.0, {})
+    setting.model.zero_grad(set_to_none=True)
+
+    setting._discriminate(source, target, 1.0, {})
+
+    assert gradients(setting.model) == [None] * len(before)
+    assert all(g.abs().sum() > 0 for output in setting.aligned for g in gradients(output.discriminator))
+
+
+def test_both_losses_and_their_gradients_on_two_pixels():
+    setting = setting_of(
+        OneGain(), [("depth", 0)], judges=[PixelJudge(1.0, -1.0)], loss=no_supervision, adversarial=0.2, disc=3.0
+    )
+
+    values = setting.backward(two_pixels(), step=1, share=0.5)
+
+    def cost(x):  # softplus: BCE of the logit x against 0; that of -x is BCE of x against 1
+        return math.log1p(math.exp(x))
+
+    def sigmoid(x):
+        return 1 / (1 + math.exp(-x))
+
+    # Logits: source 0 - 1, 1 - 1; target 0.5 - 1, 2 - 1. The network wants its target taken for source, which is 0.
+    assert values["adv_depth_0"].item() == pytest.approx((cost(-0.5) + cost(1.0)) / 2)
+    assert values["dis_src_depth_0"].item() == pytest.approx((cost(-1.0) + cost(0.0)) / 2)
+    assert values["dis_tgt_depth_0"].item() == pytest.approx((cost(0.5) + cost(-1.0)) / 2)
+    assert values["dis_acc_depth_0"].item() == 0.75  # of four pixels, the target's first is taken for source
+    # d/d gain: the target's pixels are 0.5 and 2. Positive: a smaller gain makes the target look more like the source.
+    slope = (0.5 * sigmoid(-0.5) + 2 * sigmoid(1.0)) / 2
+    assert setting.model.gain.grad.item() == pytest.approx(0.2 * 0.5 * slope)
+    judge = setting.aligned[0].discriminator
+    offset = (sigmoid(-1.0) + sigmoid(0.0)) / 2 - (sigmoid(0.5) + sigmoid(-1.0)) / 2
+    weight = sigmoid(0.0) / 2 - (0.5 * sigmoid(0.5) + 2 * sigmoid(-1.0)) / 2
+    assert judge.offset.grad.item() == pytest.approx(3.0 * 0.5 * offset / 2)
+    assert judge.slope.grad.item() == pytest.approx(3.0 * 0.5 * weight / 2)
+
+
+@pytest.mark.parametrize(("doda", "first"), [(True, 1), (1, 1), (0, 1), (3, 3), (False, None)])
+def test_adaptation_starts_when_told(doda, first):
+    start = AdaptationConfig(doda=doda).start
+    setting = setting_of(Network(), OUTPUTS, start=start)
+    batches = batches_of()
+    for step in range(1, 5):
+        setting.model.zero_grad()
+        calls = []
+        setting.model.watch = calls.append
+        values = setting.backward(batches, step=step, share=1.0)
+        adapts = first is not None and step >= first
+        assert len(calls) == (2 if adapts else 1)
+        assert ("adv_semseg_0" in values) is adapts
+        judged = any(g is not None for output in setting.aligned for g in gradients(output.discriminator))
+        assert judged is adapts
+
+
+def test_source_only_has_no_target_and_no_discriminator():
+    setting = setting_of(Network(), [], start=None)
+    assert list(setting.datasets) == ["source"] and list(setting.networks) == ["model"]
+    assert list(setting.backward({"source": batches_of()["source"]}, step=1, share=1.0)) == ["total"]
+    assert setting.panels({"source": batches_of()["source"]}, 1) == {}
+
+
+def test_every_output_has_its_losses_by_name():
+    setting = setting_of(Network(("semseg", "depth", "normals")), [*OUTPUTS, ("normals", 1)])
+    values = setting.backward(batches_of(), step=1, share=1.0)
+    kinds = ("adv", "dis_src", "dis_tgt", "dis_acc")
+    names = ("semseg_0", "semseg_1", "depth_0", "depth_1", "normals_1")
+    assert set(values) == {"total"} | {f"{kind}_{name}" for kind in kinds for name in names}
+    for value in values.values():
+        assert value.shape == () and not value.requires_grad and torch.isfinite(value)
+    assert list(setting.networks) == ["model", *(f"discriminator_{name}" for name in names)]
+
+
+def gradient_with(outputs=OUTPUTS, share=1.0, **options):
+    """Gradient of the network and of every discriminator after one step of always the same start."""
+    torch.manual_seed(1)
+    setting = setting_of(Network(), outputs, **options)
+    setting.backward(batches_of(size=8), step=1, share=share)
+    return flat_gradient(setting.model), [flat_gradient(output.discriminator) for output in setting.aligned]
+
+
+def test_the_weights_scale_their_own_gradient_and_no_other():
+    network, judges = gradient_with(adversarial=0.5, disc=1.0)
+    supervised, same = gradient_with(adversarial=0.0, disc=1.0)
+    doubled, _ = gradient_with(adversarial=1.0, disc=1.0)
+    assert (network - supervised).norm() > 1e-4
+    torch.testing.assert_close(doubled - supervised, 2 * (network - supervised), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(same, judges, rtol=0, atol=0)
+    unmoved, tripled = gradient_with(adversarial=0.5, disc=3.0)
+    torch.testing.assert_close(unmoved, network, rtol=0, atol=0)
+    torch.testing.assert_close(tripled, [3 * gradient for gradient in judges])
+    half_network, half_judges = gradient_with(adversarial=0.5, disc=1.0, share=0.5)
+    torch.testing.assert_close(half_network, network / 2)
+    torch.testing.assert_close(half_judges, [gradient / 2 for gradient in judges])
+
+
+def test_the_adversarial_loss_is_a_mean_over_outputs():
+    supervised, _ = gradient_with(adversarial=0.0)
+    together = gradient_with()[0] - supervised
+    alone = [gradient_with([output])[0] - supervised for output in OUTPUTS]
+    torch.testing.assert_close(together, torch.stack(alone).mean(0), rtol=1e-4, atol=1e-6)
+    # The discriminators' losses are a sum: each learns from its own as if it were the only one.
+    judges = gradient_with()[1]
+    torch.testing.assert_close(judges, [gradient_with([output])[1][0] for output in OUTPUTS])
+
+
+def test_clipping_is_the_networks_and_every_scheduler_steps():
+    setting = setting_of(Network(), OUTPUTS, adversarial=1e3, disc=1e3, max_norm=0.1)
+    setting.backward(batches_of(), step=1, share=1.0)
+    of_judges = [flat_gradient(output.discriminator) for output in setting.aligned]
+    assert flat_gradient(setting.model).norm() > 1 and all(gradient.norm() > 1 for gradient in of_judges)
+
+    def weights(module):
+        return torch.cat([p.detach().flatten().clone() for p in module.parameters()])
+
+    network, judges = weights(setting.model), [weights(output.discriminator) for output in setting.aligned]
+    setting.update()  # learning rate 1: the weights move by the gradient
+    assert (weights(setting.model) - network).norm().item() == pytest.approx(0.1, rel=1e-3)
+    for output, before, gradient in zip(setting.aligned, judges, of_judges, strict=True):
+        torch.testing.assert_close(before - weights(output.discriminator), gradient)
+        assert gradients(output.discriminator) == [None, None]
+    rates = [optimizer.param_groups[0]["lr"] for optimizer in setting.optimizers.values()]
+    assert rates == [0.5] * 5
+
+
+def test_a_step_before_the_start_updates_with_a_gradient_scaler_too():
+    """Discriminators have no gradient yet, which a scaler that is asked to step them takes for a mistake."""
+    setting = setting_of(Network(), OUTPUTS, start=3)
+    setting.precision.scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    before = [p.clone() for output in setting.aligned for p in output.discriminator.parameters()]
+    for step in (1, 2):
+        setting.backward(batches_of(), step=step, share=1.0)
+        setting.update()
+    after = [p for output in setting.aligned for p in output.discriminator.parameters()]
+    assert all(torch.equal(a, b) for a, b in zip(after, before, strict=True))
+    setting.backward(batches_of(), step=3, share=1.0)
+    setting.update()
+    assert not any(torch.equal(a, b) for a, b in zip(after, before, strict=True))
+
+
+def tensors_in_graphs():
+    """Ids of all living tensors that were computed from something that learns."""
+    gc.collect()
+    found = (o for o in gc.get_objects() if issubclass(type(o), torch.Tensor))
+    return {id(tensor) for tensor in found if tensor.grad_fn is not None}
+
+
+def test_no_graph_outlives_its_backward():
+    setting = setting_of(Network(), OUTPUTS, judges=spectral_judges(OUTPUTS))
+    batches = batches_of()
+    setting.backward(batches, step=1, share=1.0)
+    of_source, alive_at_target = [], []
+
+    def watch(predictions):
+        if of_source:
+            alive_at_target.extend(reference() is not None for reference in of_source)
+        else:
+            of_source.extend(weakref.ref(p) for scales in predictions.values() for p in scales.values())
+
+    setting.model.watch = watch
+    before = tensors_in_graphs()
+    values = setting.backward(batches, step=2, share=1.0)
+    assert alive_at_target == [False] * 4  # the source's predictions are gone when the target's are made
+    assert tensors_in_graphs() <= before
+    assert all(value.grad_fn is None for value in values.values())
+
+
+def test_the_step_never_waits_for_the_device():
+    setting = setting_of(Network(), OUTPUTS, judges=spectral_judges(OUTPUTS))
+    batches = batches_of()
+    with ForbidSync():
+        setting.backward(batches, step=1, share=1.0)
+
+
+def test_panels_show_the_maps_of_both_domains():
+    setting = setting_of(Network(("semseg", "depth", "normals")), [("semseg", 0), ("depth", 0), ("normals", 0)])
+    batches = batches_of(size=64, batch=3)
+    before = [gradients(network) for network in setting.networks.values()]
+    panels = setting.panels(batches, 2)
+    assert list(panels) == ["maps_00", "maps_01"]
+    for picture in panels.values():
+        # Two rows (source, target) of image, self-information, depth and normals.
+        assert picture.dtype == "uint8" and picture.shape[0] >= 2 * 64 and picture.shape[1] >= 4 * 64
+    assert (panels["maps_00"] != panels["maps_01"]).any()
+    assert [gradients(network) for network in setting.networks.values()] == before
+    assert setting.panels(batches, 0) == {}

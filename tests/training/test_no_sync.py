@@ -1,0 +1,111 @@
+"""Nothing in a training step or in measuring a batch makes the host wait for the device."""
+
+import pytest
+import torch
+
+from forbid_sync import ForbidSync
+from runs import ROOT, few_threads, tiny
+from training.build import build_setting
+from training.distributed import Processes
+from training.loop import Loop
+from training.run_folder import RunFolder
+from training.setting import to_device
+from training.state import Progress
+from utils.config import load_experiment
+
+CPU = torch.device("cpu")
+DATASETS = ("cityscapes", "synthia", "vkitti2", "nyudv2")
+# base, experiment
+SUPERVISED = ("demo/fs_bs4.yml", "demo/resnet18_ours_SDNE.yml")
+NORMALS_FROM_DEPTH = ("cityscapes/fs_bs2.yml", "cityscapes/resnet101_ours_SDN.yml")
+VIDEO = (None, "cityscapes/monodepth/resnet101_ours_SD.yml")
+ADAPTATION = ("da/sy2cs/fs_bs2.yml", "da/sy2cs/resnet101_ours_SDN.yml")
+
+
+@pytest.fixture(autouse=True)
+def _environment(request, monkeypatch, tmp_path):
+    for dataset in DATASETS:
+        monkeypatch.setenv(f"{dataset.upper()}_DIR", str(request.getfixturevalue(f"demo_{dataset}")))
+    monkeypatch.setenv("LOG_DIR", str(tmp_path))
+    with few_threads():
+        yield
+
+
+def build(base: str | None, config: str, *overrides: str):
+    """A small experiment with its setting and evaluator."""
+    config_file, base_file = ROOT / "configs" / config, base and ROOT / "configs" / base
+    small = [f"{key}={value}" for key, value in tiny(config_file, base_file).items()]
+    experiment = load_experiment(
+        config_file,
+        base=base_file,
+        overrides=[*small, *overrides],
+        env_config=ROOT / "configs" / "env_config.yml",
+    )
+    return experiment, *build_setting(experiment, CPU, Processes(), resumes=False)
+
+
+@pytest.mark.parametrize(
+    ("files", "overrides"),
+    [
+        (SUPERVISED, ()),
+        (SUPERVISED, ("optim={name: SGD, clip_grad_norm: 1, kwargs: {momentum: 0.9, weight_decay: 5e-4}}",)),
+        (SUPERVISED, ("training.accumulate=2", "training.use_amp=True", "scheduler.name=poly")),
+        (NORMALS_FROM_DEPTH, ()),
+        (VIDEO, ()),
+        (ADAPTATION, ()),
+    ],
+    ids=["supervised", "SGD", "bfloat16", "normals_from_depth", "video_depth", "adaptation"],
+)
+def test_a_step_never_waits(files, overrides, tmp_path):
+    experiment, setting, evaluator = build(*files, *overrides)
+    loop = Loop(
+        setting=setting,
+        evaluator=evaluator,
+        folder=RunFolder(tmp_path),
+        training=experiment.config.training,
+        data=experiment.config.data,
+        progress=Progress(),
+        random=None,
+        loggers=[],
+        processes=Processes(),
+        device=CPU,
+    )
+    # Loading happens on the host; what is loaded is on its way to the device when the step begins.
+    streams = {}
+    for name, loader in loop._loaders().items():
+        batches = iter(loader)
+        streams[name] = iter([next(batches) for _ in range(2 * loop.training.accumulate)])
+    setting.train()
+    before = [parameter.detach().clone() for parameter in setting.model.parameters()]
+    with ForbidSync():
+        for _ in range(2):
+            loop._step(streams)
+    after = list(setting.model.parameters())
+    assert loop.progress.step == 2 and any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert torch.isfinite(loop.meter.sums["total"])
+
+
+@pytest.mark.parametrize(
+    "files",
+    [SUPERVISED, NORMALS_FROM_DEPTH, VIDEO, ADAPTATION],
+    ids=["supervised", "normals_from_depth", "video_depth", "adaptation"],
+)
+def test_measuring_a_batch_never_waits(files):
+    _, _, evaluator = build(*files)
+    evaluator._reset()
+    samples = [evaluator.dataset[index] for index in range(2)]
+    batch = to_device(torch.utils.data.default_collate(samples), CPU, channels_last=True)
+    sums = {}
+    with torch.inference_mode(), ForbidSync():
+        for _ in range(2):
+            evaluator._measure(batch, sums)
+    assert all(torch.isfinite(value) for value in sums.values())
+    scores = [measure.metric.compute() for measure in evaluator.measures.values()]
+    assert all(value is not None for figures in scores for name, value in figures.items() if name != "IoU")
+
+
+def test_the_guard_notices():
+    values = torch.arange(3.0)
+    for waits in (values[0].item, values.nonzero, lambda: values[values > 1], lambda: bool(values[0] > 1)):
+        with pytest.raises(AssertionError, match="waits for the device"), ForbidSync():
+            waits()

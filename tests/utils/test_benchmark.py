@@ -1,0 +1,102 @@
+"""The memory benchmark: its meter against known sizes, and what it prints for a small experiment."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+from dataset.build import build_dataset
+from dataset.noise import build_noise
+from runs import ROOT, few_threads, small_experiment
+from utils import benchmark
+
+DA = ("--base", "configs/demo/da/fs_bs4.yml", "--config", "configs/demo/da/resnet18_ours_SD.yml")
+FS = ("--base", "configs/demo/fs_bs4.yml", "--config", "configs/demo/resnet18_ours_SDNE.yml")
+SMALL = ("--set", "data.train_bs=2", "--device", "cpu")
+
+
+def measure(monkeypatch, capfd, *words):
+    """Status, stdout and stderr of the command."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["benchmark", *words])
+    with few_threads():
+        status = benchmark.main()
+    printed = capfd.readouterr()
+    return status, printed.out, printed.err
+
+
+def test_the_meter_counts_what_is_held_at_once():
+    kept = []
+
+    def work():
+        kept.append(torch.zeros(3 * 2**18))  # 3 MiB
+        for _ in range(3):
+            torch.zeros(2**18)  # 1 MiB, given back at once
+        pair = torch.zeros(2**19), torch.zeros(2**19)  # 4 MiB more
+        del pair
+        return "done"
+
+    peak, result = benchmark._peak_on_cpu(work)
+    assert result == "done"
+    assert peak == pytest.approx(7 * 2**20, rel=1e-3)
+
+
+def test_adaptation_is_measured_beside_its_supervised_step(monkeypatch, capfd):
+    for name in ("SYNTHIA_DIR", "CITYSCAPES_DIR", "LOG_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    status, out, _ = measure(monkeypatch, capfd, "memory", *DA, "--size", "64x96", *SMALL)
+    assert status == 0 and out.count("\n") == 1
+    figures = json.loads(out)
+    assert set(figures) == {
+        "benchmark", "config", "device", "method", "size", "batch", "amp", "peak_mib", "state_mib",
+        "supervised_peak_mib", "supervised_state_mib", "ratio",
+    }  # fmt: skip
+    assert figures["size"] == [64, 96] and figures["batch"] == 2 and figures["config"] == "resnet18_ours_SD"
+    assert figures["ratio"] == pytest.approx(figures["peak_mib"] / figures["supervised_peak_mib"], rel=1e-3)
+    # Adam: weights, gradients and two moments.
+    weight = figures["supervised_state_mib"] / 4
+    assert figures["supervised_peak_mib"] > 3 * weight
+    # Adaptation has the discriminators beside it, and the source's gradients during the target's forward pass; no
+    # second graph: that would be all that the supervised step holds beside its state once more.
+    added = figures["peak_mib"] - figures["supervised_peak_mib"]
+    judges = figures["state_mib"] - figures["supervised_state_mib"]
+    assert judges > 0 and added < (judges + weight) * 1.1
+
+
+def test_a_supervised_experiment_has_one_figure_that_grows_with_the_images(monkeypatch, capfd):
+    peaks = []
+    for size in ("64x64", "128x128"):
+        status, out, _ = measure(monkeypatch, capfd, "memory", *FS, "--size", size, *SMALL)
+        assert status == 0
+        figures = json.loads(out)
+        assert "ratio" not in figures
+        peaks.append(figures["peak_mib"] - figures["state_mib"] * 3 / 4)  # without the gradients, which come later
+    assert 2 < peaks[1] / peaks[0] < 5
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--size", "64"), "--size 64: expected HxW in pixels"),
+        (("--size", "60x64"), "60 is not divisible by 32"),
+        (("--device", "tpu9"), "--device tpu9: cannot be used"),
+    ],
+)
+def test_mistakes_are_the_users(monkeypatch, capfd, words, message):
+    status, out, error = measure(monkeypatch, capfd, "memory", *FS, *words)
+    assert status == 2 and out == "" and error.startswith("error: ") and message in error
+
+
+def test_noise_has_the_form_of_the_files(demo_nyudv2, monkeypatch):
+    monkeypatch.setenv("NYUDV2_DIR", str(demo_nyudv2))
+    section = small_experiment("evaluate", training__logdir="none").config.data.source
+    options = {"split": "train", "tasks": ("semseg", "depth", "normals", "edges"), "training": True, "seed": 1}
+    real, noise = (build(section, **options) for build in (build_dataset, build_noise))
+
+    def form(sample):
+        return {k: (v.dtype, v.shape) if isinstance(v, torch.Tensor) else type(v) for k, v in sample.items()}
+
+    assert form(noise[0]) == form(real[0])
+    assert noise.class_names == real.class_names
+    assert torch.equal(noise[1]["image"], noise[1]["image"]) and not torch.equal(noise[0]["image"], noise[1]["image"])

@@ -1,0 +1,234 @@
+"""Validation: every image once, every task at every supervised scale, losses and metrics, on one process or many."""
+
+import resource
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dataset.base import DenseDataset
+from dataset.loader import eval_loader
+from loss.multitask import MultiTaskLoss
+from metrics.base import Metric
+from metrics.delta import delta_m, main_score
+from training.decode import Decoder
+from training.distributed import Processes
+from training.evaluation import Evaluation, Scores
+from training.panels import Painter
+from training.precision import Precision
+from training.setting import Batch, to_device
+from utils.console import progress
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One entry of `metrics.json`: a metric of one task's prediction at one scale."""
+
+    task: str
+    scale: int
+    metric: Metric
+
+
+class Evaluator:
+    """Measures a network on a dataset.
+
+    Args:
+        network: Maps images to predictions; its training mode is restored.
+        dataset: Labelled validation images.
+        loss: The supervised losses.
+        measures: What to measure, by its name in `metrics.json`; `<task>_<scale>` for every supervised scale.
+        decoder: Turns predictions into people's units.
+        painter: Draws the panels.
+        precision: Number format of the forward pass.
+        processes: This process's place; each measures its share of the images.
+        device: Where the network is.
+        options: Batch size, workers and the like.
+    """
+
+    @dataclass(frozen=True)
+    class Options:
+        """How to go through the dataset: `limit` images at most, `n_logged` of them drawn."""
+
+        batch_size: int
+        workers: int
+        channels_last: bool = True
+        n_logged: int = 0
+        limit: int | None = None
+        baselines: Mapping[str, float] | None = None
+        gammas: Mapping[str, int] | None = None
+
+    def __init__(
+        self,
+        *,
+        network: nn.Module,
+        dataset: DenseDataset,
+        loss: MultiTaskLoss,
+        measures: Mapping[str, Measure],
+        decoder: Decoder,
+        painter: Painter,
+        precision: Precision,
+        processes: Processes,
+        device: torch.device,
+        options: Options,
+    ) -> None:
+        self.network = network
+        self.dataset = dataset
+        self.loss = loss
+        self.measures = dict(measures)
+        self.final_scales = {
+            m.task: min(n.scale for n in measures.values() if n.task == m.task) for m in measures.values()
+        }
+        self.decoder = decoder
+        self.painter = painter
+        self.precision = precision
+        self.processes = processes
+        self.device = device
+        self.options = options
+
+    @torch.inference_mode()
+    def run(self, should_stop: Callable[[], bool] = lambda: False) -> Evaluation | None:
+        """Go through the dataset once.
+
+        Args:
+            should_stop: Asked after every batch; when true the validation is given up.
+
+        Returns:
+            The result, the same on every process, or None when given up.
+        """
+        begun = time.perf_counter()
+        self._reset()
+        sums: dict[str, Tensor] = {}
+        panels: dict[str, np.ndarray] = {}
+        count = 0
+        loader = eval_loader(
+            self.dataset,
+            batch_size=self.options.batch_size,
+            workers=self.options.workers,
+            rank=self.processes.rank,
+            world_size=self.processes.world_size,
+            limit=self.options.limit,
+            pin_memory=self.device.type == "cuda",
+        )
+        bar = progress(total=len(loader), description="validate", unit="batch", show=self.processes.is_main)
+        stopped = 0
+        with bar:
+            for batch in loader:
+                batch = to_device(batch, self.device, channels_last=self.options.channels_last)
+                size = len(batch["image"])
+                decoded = self._measure(batch, sums)
+                if self.processes.is_main:
+                    panels |= self._panels(batch, decoded, self.options.n_logged - len(panels), "valid")
+                count += size
+                bar.update()
+                stopped = int(should_stop())
+                if stopped:
+                    break
+        if self.processes.any(stopped):
+            return None
+        return self._finish(sums, count, panels, begun)
+
+    def _reset(self) -> None:
+        """Forget earlier measurements; running statistics become the main process's on every process."""
+        self.network.eval()
+        self.processes.broadcast_(self.network.buffers())
+        for measure in self.measures.values():
+            measure.metric.reset()
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+
+    def _measure(self, batch: Batch, sums: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Predict a batch and update losses and metrics; returns the final decoded predictions."""
+        with self.precision.autocast():
+            predictions = self.network(batch["image"])
+        images = len(batch["image"])
+        for name, value in self.loss(predictions, batch).items():
+            sums[name] = sums.get(name, torch.zeros((), device=self.device, dtype=torch.float64)) + value * images
+        height_width = (batch["image"].shape[-2], batch["image"].shape[-1])
+        truths = {task: self._truth(task, batch) for task in self.final_scales}
+        decoded: dict[tuple[str, int], Tensor] = {}
+        for measure in self.measures.values():
+            output = (measure.task, measure.scale)
+            if output not in decoded:
+                decoded[output] = self.decoder(measure.task, predictions[measure.task][measure.scale], height_width)
+            measure.metric.update(decoded[output], *truths[measure.task])
+        return {task: decoded[task, scale] for task, scale in self.final_scales.items()}
+
+    def _truth(self, task: str, batch: Batch) -> tuple[Tensor, ...]:
+        """What a task's metric compares with."""
+        if task in ("depth", "disp"):
+            return batch["depth"], batch["depth_mask"]
+        if task == "normals":
+            return self.loss.losses["normals"].target(batch)
+        return (batch[task],)
+
+    def _panels(self, batch: Batch, decoded: dict[str, Tensor], wanted: int, prefix: str) -> dict[str, np.ndarray]:
+        """Panels of the first `wanted` samples of a batch."""
+        drawn = {}
+        if wanted > 0 and "normals" in decoded and self.loss.losses["normals"].label in batch:
+            normals, mask = self._truth("normals", batch)
+            batch = {**batch, "normals": normals, "normals_mask": mask}
+        for index in range(min(wanted, len(batch["image"]))):
+            name = f"{prefix}_{int(batch['index'][index]):05d}"
+            drawn[name] = self.painter.sample(batch, decoded, index)
+        return drawn
+
+    @torch.inference_mode()
+    def training_panels(self, batches: Mapping[str, Batch], wanted: int) -> dict[str, np.ndarray]:
+        """Panels of the first samples of a training batch of each stream, predicted in evaluation mode."""
+        self.network.eval()
+        panels: dict[str, np.ndarray] = {}
+        for stream, batch in batches.items():
+            if not wanted:
+                break
+            with self.precision.autocast():
+                predictions = self.network(batch["image"][:wanted])
+            size = (batch["image"].shape[-2], batch["image"].shape[-1])
+            decoded = self.decoder.final(predictions, size)
+            panels |= self._panels(batch, decoded, wanted, f"train_{stream}")
+        return panels
+
+    def _finish(self, sums: dict[str, Tensor], count: int, panels: dict[str, np.ndarray], begun: float) -> Evaluation:
+        """Add up over processes and compute the figures."""
+        total = torch.tensor(count, device=self.device, dtype=torch.float64)
+        names = sorted({name for own in self.processes.gather(list(sums)) for name in own})
+        losses = [sums.get(name, torch.zeros((), device=self.device, dtype=torch.float64)) for name in names]
+        states = [state for measure in self.measures.values() for state in measure.metric.state()]
+        self.processes.sum_([total, *losses, *states])
+        n_images = int(total)
+        scores = {name: measure.metric.compute() for name, measure in self.measures.items()}
+        main, score = self._headline(scores)
+        mean_losses = {name: float(loss) / n_images for name, loss in zip(names, losses, strict=True)}
+        if score is None:
+            score = -mean_losses["total"]
+        return Evaluation(
+            n_images=n_images,
+            losses=mean_losses,
+            metrics=scores,
+            main=main,
+            score=score,
+            seconds=time.perf_counter() - begun,
+            peak_memory_mb=self._peak_memory_mb(),
+            panels=panels,
+        )
+
+    def _headline(self, scores: Scores) -> tuple[dict[str, float | None], float | None]:
+        """Each task's main figure at the final scale, and the score: delta_m, or the only task's figure, or None."""
+        main: dict[str, float | None] = {}
+        final: dict[str, float | None] = {}
+        score = None
+        for task, scale in self.final_scales.items():
+            name, value, higher_is_better = main_score(task, scores[f"{task}_{scale}"])
+            main[f"{task}/{name}"] = final[task] = value
+            if len(self.final_scales) == 1 and value is not None:
+                score = value if higher_is_better else -value
+        if self.options.baselines:
+            main["delta_m"] = score = delta_m(final, self.options.baselines, self.options.gammas)
+        return main, score
+
+    def _peak_memory_mb(self) -> float:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 2**20
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

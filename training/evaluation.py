@@ -1,0 +1,116 @@
+"""What a validation found: its figures as JSON, as log entries and as text, and its panels."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.console import table
+from utils.visualize import write_png
+
+FINAL_SCALE = 0
+# The figures of each task that comparisons show, and whether lower is better.
+HEADLINES = {
+    "semseg": {"mIoU": False, "Acc": False},
+    "depth": {"rmse": True, "abs_rel": True},
+    "disp": {"rmse": True, "abs_rel": True},
+    "normals": {"mean": True, "median": True},
+    "edges": {"F1": False},
+}
+Scores = dict[str, dict[str, Any]]
+
+
+@dataclass
+class Evaluation:
+    """What a validation found.
+
+    Attributes:
+        n_images: Images measured.
+        losses: Mean of each loss over the images.
+        metrics: Figures of each `<task>_<scale>`, in the units of `metrics.json`.
+        main: The headline figure of each task at the final scale, and `delta_m` where baselines are given.
+        score: What decides the best model; higher is better.
+        seconds: Duration.
+        peak_memory_mb: Peak memory of the device, or of the process on the CPU.
+        panels: Pictures of the logged samples by name.
+    """
+
+    n_images: int
+    losses: dict[str, float]
+    metrics: Scores
+    main: dict[str, float | None]
+    score: float
+    seconds: float
+    peak_memory_mb: float
+    panels: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def as_json(self, step: int | None) -> dict[str, Any]:
+        """The content of `metrics.json`; a figure that is NaN or infinite, which JSON does not know, is null."""
+        return _without_nan(
+            {
+                "step": step,
+                "n_images": self.n_images,
+                "losses": self.losses,
+                "metrics": self.metrics,
+                "main": self.main,
+                "seconds": self.seconds,
+                "images_per_second": self.n_images / self.seconds,
+                "peak_memory_mb": self.peak_memory_mb,
+            }
+        )
+
+    def flat(self) -> dict[str, float]:
+        """Every figure under one name, `valid/<task>_<scale>/<metric>`, for logs; absent figures are left out."""
+        values = {f"valid/loss/{name}": value for name, value in self.losses.items()}
+        for output, figures in self.metrics.items():
+            for name, figure in figures.items():
+                of_class = figure.items() if isinstance(figure, Mapping) else [(None, figure)]
+                for label, value in of_class:
+                    if value is not None:
+                        values[f"valid/{output}/{name}" + (f"/{label}" if label else "")] = value
+        values |= {f"valid/main/{name}": value for name, value in self.main.items() if value is not None}
+        values["valid/images_per_second"] = self.n_images / self.seconds
+        return values
+
+    def summary(self) -> str:
+        """One line: loss and headline figures."""
+        figures = "  ".join(f"{name} {_text(value)}" for name, value in self.main.items())
+        return f"loss {self.losses.get('total', math.nan):.4g}  {figures}"
+
+    def table(self) -> str:
+        """All figures but those of single classes, one row per output."""
+        rows = []
+        for output, figures in self.metrics.items():
+            cells = [f"{name} {_text(value)}" for name, value in figures.items() if not isinstance(value, Mapping)]
+            rows.append((output, "  ".join(cells)))
+        width = max(len(output) for output, _ in rows)
+        lines = [f"  {output.ljust(width)}  {cells}" for output, cells in rows]
+        return "\n".join([f"{self.n_images} images in {self.seconds:.1f} s; {self.summary()}", *lines])
+
+    def class_table(self) -> str:
+        """IoU of every class at the final scale; empty without segmentation."""
+        classes = self.metrics.get(f"semseg_{FINAL_SCALE}", {}).get("IoU")
+        if not classes:
+            return ""
+        return table(("class", "IoU"), [(name, _text(value)) for name, value in classes.items()])
+
+    def write_panels(self, folder: Path, step: int | None) -> None:
+        """Write the panels as PNG, the step first in their names."""
+        if self.panels:
+            folder.mkdir(exist_ok=True)
+        prefix = "" if step is None else f"{step:06d}_"
+        for name, picture in self.panels.items():
+            write_png(folder / f"{prefix}{name}.png", picture)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_nan(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

@@ -1,0 +1,252 @@
+"""The training loop, one for all settings: batches, gradients, update, log, validate, checkpoint.
+
+The loop knows nothing of a setting but what `training/setting.py` declares. It owns the run's progress and is the only
+writer of the run folder, and only on the main process.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from dataset.loader import train_loader
+from training.distributed import Processes
+from training.evaluate import Evaluator
+from training.evaluation import Evaluation
+from training.loggers import Logger
+from training.run_folder import RunFolder
+from training.schedule import validation_due
+from training.setting import Batch, Setting, to_device
+from training.state import Progress, save_state
+from training.stop import Stopped, StopRequest
+from utils.console import LOGGER_NAME, progress
+from utils.files import save_json, save_tensors
+from utils.schema import DataConfig, TrainingConfig
+from utils.seed import random_states, restore_random_states
+
+LOGGER = logging.getLogger(LOGGER_NAME)
+
+
+class Diverged(Exception):
+    """The loss is no longer a number; the last checkpoint is from before."""
+
+
+@dataclass
+class Meter:
+    """Means of the losses since the last log line, summed on the device so that the step never waits for it."""
+
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    steps: int = 0
+    images: int = 0
+    started: float = field(default_factory=time.perf_counter)
+    waited: float = 0.0
+
+    def add(self, losses: dict[str, Tensor]) -> None:
+        """Add the losses of one batch."""
+        for name, value in losses.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
+        self.steps += 1
+
+
+class Loop:
+    """Trains a setting until `training.iterations` optimizer steps are done.
+
+    Args:
+        setting: The way of training.
+        evaluator: Validates the setting's model.
+        folder: Where the run writes.
+        training, data: Config sections.
+        progress: Where the run stands; a fresh one starts at step 0.
+        random: Generators' states of a resumed run, one a process; None for a fresh one.
+        loggers: Where figures go; empty on other processes than the main one.
+        processes: This process's place among those that train together.
+        device: Where the networks are.
+    """
+
+    def __init__(
+        self,
+        *,
+        setting: Setting,
+        evaluator: Evaluator,
+        folder: RunFolder,
+        training: TrainingConfig,
+        data: DataConfig,
+        progress: Progress,
+        random: list[dict] | None,
+        loggers: list[Logger],
+        processes: Processes,
+        device: torch.device,
+    ) -> None:
+        self.setting = setting
+        self.evaluator = evaluator
+        self.folder = folder
+        self.training = training
+        self.data = data
+        self.progress = progress
+        self.random = random
+        self.loggers = loggers
+        self.processes = processes
+        self.device = device
+        self.meter = Meter()
+
+    def run(self) -> Evaluation | None:
+        """Train to the end.
+
+        Returns:
+            The last validation.
+
+        Raises:
+            Stopped: A signal asked to stop; the state is saved.
+            Diverged: A loss became NaN or infinite.
+        """
+        streams = {name: iter(loader) for name, loader in self._loaders().items()}
+        if self.random is not None:  # last, because opening loaders draws random numbers
+            restore_random_states(self.random[self.processes.rank])
+        self.setting.train()
+        result = None
+        total = self.training.iterations
+        bar = progress(total=total, initial=self.progress.step, description="train", show=self.processes.is_main)
+        with StopRequest() as stop, bar:
+            if self._validation_was_missed():
+                result = self._validate(stop, {})
+            while self.progress.step < total and not stop.signal:
+                batches = self._step(streams)
+                bar.update()
+                step = self.progress.step
+                if step % self.training.print_interval == 0 or step == total:
+                    self._log()
+                stop.signal = self.processes.any(stop.signal)
+                if validation_due(step, self.training.val_interval, total) and not stop.signal:
+                    result = self._validate(stop, batches)
+                if step % self.training.checkpoint_interval == 0 or step == total or stop.signal:
+                    self._checkpoint()
+            if stop.signal and self.progress.step == 0:
+                raise Stopped(stop.signal, "stopped before the first step; nothing was saved")
+            if stop.signal:
+                raise Stopped(stop.signal, f"stopped after step {self.progress.step}; --resume continues this run")
+        if self.training.save_finished_model and self.processes.is_main:
+            save_tensors(self.folder.model(total), self.setting.model.state_dict())
+        return result
+
+    def _loaders(self) -> dict[str, DataLoader]:
+        """One endless loader for each stream, starting where the run stands."""
+        return {
+            name: train_loader(
+                dataset,
+                batch_size=self.data.train_bs,
+                workers=self.training.n_workers,
+                seed=self.training.seed,
+                shuffle=self.training.shuffle_trainset,
+                start_batch=self.progress.batches.get(name, 0),
+                rank=self.processes.rank,
+                world_size=self.processes.world_size,
+                pin_memory=self.device.type == "cuda",
+            )
+            for name, dataset in self.setting.datasets.items()
+        }
+
+    def _step(self, streams: dict[str, Iterator[Batch]]) -> dict[str, Batch]:
+        """One optimizer step; returns the last batch of every stream."""
+        share = 1 / self.training.accumulate
+        for _ in range(self.training.accumulate):
+            begun = time.perf_counter()
+            batches = {}
+            for name, stream in streams.items():
+                batches[name] = to_device(next(stream), self.device, channels_last=self.training.channels_last)
+                self.progress.batches[name] = self.progress.batches.get(name, 0) + 1
+            self.meter.waited += time.perf_counter() - begun
+            self.meter.add(self.setting.backward(batches, step=self.progress.step + 1, share=share))
+            self.meter.images += self.data.train_bs * self.processes.world_size
+        self.setting.update()
+        self.progress.step += 1
+        return batches
+
+    def _log(self) -> None:
+        """Report the mean losses since the last report."""
+        values = self._mean_losses()
+        meter, self.meter = self.meter, Meter()
+        seconds = time.perf_counter() - meter.started
+        values |= self.setting.learning_rates()
+        values["time/seconds_per_step"] = seconds / max(1, meter.steps / self.training.accumulate)
+        values["time/images_per_second"] = meter.images / seconds
+        values["time/data_share"] = meter.waited / seconds
+        losses = "  ".join(
+            f"{name[6:]} {value:.4g}"
+            for name, value in values.items()
+            if name.startswith("train/") and not name[-1].isdigit()  # scales are in the log file
+        )
+        LOGGER.info(
+            "step %d/%d  %s  %.1f images/s", self.progress.step, self.training.iterations, losses,
+            values["time/images_per_second"],
+        )  # fmt: skip
+        for logger in self.loggers:
+            logger.log(self.progress.step, values)
+
+    def _mean_losses(self) -> dict[str, float]:
+        """Means since the last report, the same on every process; the only thing in training to wait for the device.
+
+        Raises:
+            Diverged: One of them is NaN or infinite.
+        """
+        names = list(self.meter.sums)
+        if not names:
+            return {}
+        means = torch.stack([self.meter.sums[name].double() for name in names]) / self.meter.steps
+        self.processes.sum_([means])
+        values = {f"train/{n}": v for n, v in zip(names, (means / self.processes.world_size).tolist(), strict=True)}
+        bad = ", ".join(name for name, value in values.items() if not math.isfinite(value))
+        if bad:
+            raise Diverged(
+                f"step {self.progress.step}: {bad} is no longer finite. The last checkpoint in {self.folder.path} is "
+                "from before; lower setup.lr or set optim.clip_grad_norm"
+            )
+        return values
+
+    def _validation_was_missed(self) -> bool:
+        """Whether the run was stopped between a step and the validation that was due after it."""
+        step = self.progress.step
+        due = step > 0 and validation_due(step, self.training.val_interval, self.training.iterations)
+        return due and self.progress.validated < step
+
+    def _validate(self, stop: StopRequest, batches: dict[str, Batch]) -> Evaluation | None:
+        """Validate, log, and keep the weights if they are the best so far."""
+        self._mean_losses()  # a diverged network must not replace anything
+        begun = time.perf_counter()
+        result = self.evaluator.run(should_stop=lambda: bool(stop.signal))
+        if result is None:
+            self.setting.train()
+            return None
+        step = self.progress.step
+        self.progress.validated = step
+        best = self.progress.best
+        is_best = math.isfinite(result.score) and (best is None or result.score > best)
+        if is_best:
+            self.progress.best = result.score
+        if self.processes.is_main:
+            LOGGER.info("validation after step %d: %s%s", step, result.summary(), "  (best so far)" if is_best else "")
+            save_json(self.folder.metrics, result.as_json(step))
+            if is_best and self.training.save_model:
+                save_tensors(self.folder.best_model, self.setting.model.state_dict())
+            logged = self.data.n_train_logged
+            result.panels |= self.evaluator.training_panels(batches, logged) | self.setting.panels(batches, logged)
+            result.write_panels(self.folder.panels, step)
+            for logger in self.loggers:
+                logger.log(step, result.flat())
+                logger.log_panels(step, result.panels)
+        self.setting.train()
+        self.meter.started += time.perf_counter() - begun  # validation time is not training time
+        return result
+
+    def _checkpoint(self) -> None:
+        """Write the whole state; every process gives its random generators, the main one writes."""
+        self._mean_losses()  # a diverged network must not replace anything
+        random = self.processes.gather(random_states())
+        self.progress.world_size = self.processes.world_size
+        if self.processes.is_main:
+            save_state(self.folder.resume, progress=self.progress, setting=self.setting.state_dict(), random=random)
+        self.processes.barrier()

@@ -1,0 +1,61 @@
+"""Number formats of a training step: float32, or autocast to bfloat16 or (with a gradient scaler) float16."""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from utils.errors import UserError
+
+DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Precision:
+    """Autocast for the forward pass, and the gradient scaler that float16 needs.
+
+    Raises:
+        UserError: float16 on a CPU, which has no scaled float16 kernels worth the name.
+    """
+
+    def __init__(self, *, device: torch.device, use_amp: bool, amp_dtype: str) -> None:
+        if use_amp and amp_dtype == "float16" and device.type == "cpu":
+            raise UserError(
+                "training.amp_dtype: float16 needs a GPU; on the CPU use --set training.amp_dtype=bfloat16 or "
+                "--set training.use_amp=false"
+            )
+        self.device = device
+        self.use_amp = use_amp
+        self.dtype = DTYPES[amp_dtype] if use_amp else torch.float32
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
+
+    def autocast(self) -> AbstractContextManager:
+        """The context in which networks run forward."""
+        return torch.autocast(self.device.type, dtype=DTYPES["bfloat16"] if not self.use_amp else self.dtype,
+                              enabled=self.use_amp)  # fmt: skip
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of `loss`, scaled where float16 asks for it."""
+        self.scaler.scale(loss).backward()
+
+    def clip(self, optimizer: Optimizer, max_norm: float | None) -> None:
+        """Clip the norm of the gradients of the optimizer's parameters to `max_norm`; None or 0 leaves them."""
+        if max_norm:
+            self.scaler.unscale_(optimizer)
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, max_norm, foreach=True)
+
+    def step(self, optimizer: Optimizer) -> None:
+        """One optimizer step; skipped by the scaler when float16 gradients overflowed."""
+        if any(parameter.grad is not None for group in optimizer.param_groups for parameter in group["params"]):
+            self.scaler.step(optimizer)
+        else:  # a discriminator before adaptation starts: nothing to do, which the scaler takes for a mistake
+            optimizer.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.scaler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if state:
+            self.scaler.load_state_dict(state)

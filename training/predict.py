@@ -1,0 +1,219 @@
+"""Predictions on one's own images: every task's map at the image's own size, as files people can open.
+
+Reading and resizing the next images and writing the last results overlap with the network in a few threads.
+"""
+
+import glob
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from dataset.labels import label_set
+from dataset.transform import resize_rgb, rgb_to_tensor
+from training.build import build_network
+from training.decode import Decoder, build_decoder
+from training.device import choose_device
+from training.panels import CAPTIONS, Painter, edge_probability
+from training.precision import Precision
+from utils.config import Experiment
+from utils.console import LOGGER_NAME, progress
+from utils.errors import UserError
+from utils.files import write_atomically
+from utils.visualize import color_normals, panel, write_png
+
+LOGGER = logging.getLogger(LOGGER_NAME)
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+DEPTH_PNG_SCALE = 256  # metres * 256 in 16 bit: 4 mm steps up to 255.99 m
+THREADS = 2
+AHEAD = 4  # images read before they are needed
+
+
+@dataclass(frozen=True)
+class Input:
+    """One image to predict and the path, without suffix, that its results begin with."""
+
+    path: Path
+    target: Path
+
+
+def predict(
+    experiment: Experiment,
+    inputs: Sequence[str],
+    *,
+    weights: Path,
+    output: Path,
+    raw: bool = False,
+    device: str | None = None,
+) -> None:
+    """Write predictions for images, folders of images and globs.
+
+    Per image `<stem>_semseg.png` (train ids), `_semseg_color.png`, `_depth.png` (16 bit, metres * 256),
+    `_depth_color.png`, `_normals.png`, `_edges.png` and `_panel.png`, for the tasks the network has, at the image's
+    own size; with `raw`, `<stem>.npz` with each task's final output as the network gave it, float32 [C, h, w] at the
+    config's size. A folder's sub-folders are kept below `output`.
+
+    Raises:
+        UserError: No image, two that would write the same files, one that cannot be read, weights that do not fit.
+    """
+    chosen = choose_device(device)
+    jobs = find_inputs(inputs, output)
+    predictor = Predictor(experiment, weights=weights, device=chosen)
+    LOGGER.info("predicting %d image(s) with %s on %s", len(jobs), weights, chosen)
+    bar = progress(total=len(jobs), description="predict", unit="image")
+    with ThreadPoolExecutor(THREADS) as pool, bar:
+        writing: deque[Future] = deque()
+        for job, image, resized in _read_ahead(pool, jobs, predictor.size):
+            maps, raw_maps = predictor(resized, (image.height, image.width))
+            writing.append(pool.submit(predictor.write, job, image, maps, raw_maps if raw else None))
+            while len(writing) > AHEAD:
+                writing.popleft().result()
+            bar.update()
+        for future in writing:
+            future.result()
+    LOGGER.info("done: %s", output)
+
+
+def find_inputs(inputs: Sequence[str], output: Path) -> list[Input]:
+    """The images that files, folders (with all below them) and globs name.
+
+    Raises:
+        UserError: An input that names nothing, or two images whose results would have the same name.
+    """
+    found: list[Input] = []
+    for name in inputs:
+        path = Path(name).expanduser()
+        if path.is_dir():
+            images = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+            found += [Input(p, output / p.relative_to(path).with_suffix("")) for p in images]
+            if not images:
+                raise UserError(f"--predict {name}: no image in this folder (looked for {' '.join(IMAGE_SUFFIXES)})")
+        else:
+            files = [path] if path.is_file() else sorted(Path(p) for p in glob.glob(str(path), recursive=True))
+            files = [p for p in files if p.is_file()]
+            found += [Input(p, output / p.stem) for p in files]
+            if not files:
+                raise UserError(f"--predict {name}: no such file, folder or glob match")
+    seen: dict[Path, Path] = {}
+    for job in found:
+        if job.target in seen and seen[job.target] != job.path:
+            raise UserError(
+                f"--predict: {seen[job.target]} and {job.path} would both be written to {job.target}_*; rename one or "
+                "predict them into different folders"
+            )
+        seen[job.target] = job.path
+    return [Input(path, target) for target, path in seen.items()]
+
+
+def read_image(path: Path) -> Image.Image:
+    """An image file as RGB, turned upright as its EXIF data says.
+
+    Raises:
+        UserError: The file is no image, or a truncated one; names it.
+    """
+    try:
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image)
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: cannot be read as an image ({error}); replace or remove it") from error
+    if upright.mode.startswith("I"):  # 16 bit grey, which Pillow would cut off above 255
+        upright = Image.fromarray((np.asarray(upright) >> 8).clip(0, 255).astype(np.uint8))
+    return upright.convert("RGB")
+
+
+class Predictor:
+    """A network ready to predict, and the writer of its results.
+
+    Args:
+        experiment: The experiment the weights belong to.
+        weights: Weights file, ours or published naming.
+        device: Where to run.
+    """
+
+    def __init__(self, experiment: Experiment, *, weights: Path, device: torch.device) -> None:
+        config = experiment.config
+        dataset = config.data.validation
+        self.size = (dataset.height, dataset.width)
+        self.device = device
+        self.precision = Precision(device=device, use_amp=config.training.use_amp, amp_dtype=config.training.amp_dtype)
+        self.network = build_network(experiment, device, weights=weights)
+        self.decoder: Decoder = build_decoder(config.loss)
+        self.painter = Painter(label_set(dataset.dataset, dataset.n_classes).colors)
+
+    @torch.inference_mode()
+    def __call__(self, image: Tensor, size: tuple[int, int]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Run one image [3, h, w] in [0, 1].
+
+        Returns:
+            Decoded maps [C, H, W] at `size`, and the network's final outputs [C, h, w] as they are; on the CPU.
+        """
+        batch = image[None].to(self.device).contiguous(memory_format=torch.channels_last)
+        with self.precision.autocast():
+            predictions = self.network(batch)
+        decoded = self.decoder.final(predictions, size)
+        raw = {task: scales[min(scales)][0].float().cpu() for task, scales in predictions.items()}
+        return {task: value[0].cpu() for task, value in decoded.items()}, raw
+
+    def write(
+        self, job: Input, image: Image.Image, maps: dict[str, Tensor], raw_maps: dict[str, Tensor] | None
+    ) -> None:
+        """Write one image's files."""
+        try:
+            job.target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"{job.target.parent}: cannot be created ({error.strerror}); choose another --output"
+            ) from error
+
+        def save(suffix: str, picture: np.ndarray) -> None:
+            write_png(job.target.with_name(f"{job.target.name}_{suffix}.png"), picture)
+
+        cells = [("image", np.asarray(image))]
+        for task, tensor in maps.items():
+            value = tensor.numpy()
+            picture = self.painter.prediction(task, value)
+            cells.append((CAPTIONS[task], picture))
+            if task == "semseg":
+                save("semseg", value.argmax(0).astype(np.uint8))
+                save("semseg_color", picture)
+            elif task in ("depth", "disp"):
+                save("depth", (value[0] * DEPTH_PNG_SCALE).round().clip(0, 65535).astype(np.uint16))
+                save("depth_color", picture)
+            elif task == "normals":
+                save("normals", color_normals(value))
+            elif task == "edges":
+                save("edges", (edge_probability(value) * 255).round().astype(np.uint8))
+        save("panel", panel([cells]))
+        if raw_maps is not None:
+            arrays = {task: tensor.numpy() for task, tensor in raw_maps.items()}
+            write_atomically(
+                job.target.with_name(job.target.name + ".npz"), lambda file: np.savez_compressed(file, **arrays)
+            )
+
+
+def _read_ahead(
+    pool: ThreadPoolExecutor, jobs: Sequence[Input], size: tuple[int, int]
+) -> Iterator[tuple[Input, Image.Image, Tensor]]:
+    """Yield every job with its image and the image resized for the network, reading a few ahead."""
+
+    def load(job: Input) -> tuple[Image.Image, Tensor]:
+        image = read_image(job.path)
+        height, width = size
+        return image, rgb_to_tensor(resize_rgb(image, width=width, height=height))  # [3, h, w]
+
+    pending: deque[tuple[Input, Future]] = deque()
+    remaining = iter(jobs)
+    while True:
+        while len(pending) < AHEAD and (job := next(remaining, None)) is not None:
+            pending.append((job, pool.submit(load, job)))
+        if not pending:
+            return
+        job, future = pending.popleft()
+        yield job, *future.result()

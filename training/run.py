@@ -1,0 +1,158 @@
+"""The runs a user starts: train, evaluate. Each builds what it needs, in the order in which mistakes show earliest."""
+
+import logging
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.build import build_evaluator, build_network, build_setting
+from training.device import choose_device, set_switches
+from training.distributed import Processes, join_processes
+from training.loggers import JsonLinesLogger, Logger
+from training.loop import Loop
+from training.run_folder import RunFolder, family, latest_run_folder, new_run_folder
+from training.state import Progress, load_state
+from utils.config import Experiment, save_config
+from utils.console import LOGGER_NAME, setup_console
+from utils.errors import UserError
+from utils.files import save_json
+from utils.seed import seed_everything
+
+LOGGER = logging.getLogger(LOGGER_NAME)
+# What `--debug` changes of the section `training`: of all that would be thrown away, only the whole state is written.
+DEBUG = {"iterations": 1, "save_model": False, "save_finished_model": False}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says about a run, beside its experiment file.
+
+    Attributes:
+        device: Name of the device; None chooses.
+        project: W&B project; None turns W&B off.
+        resume: Continue the newest run of this experiment.
+        debug: One training step and one validation batch, no run folder kept.
+    """
+
+    device: str | None = None
+    project: str | None = None
+    resume: bool = False
+    debug: bool = False
+
+
+def train(experiment: Experiment, options: Options) -> None:
+    """Train an experiment from the start or, with `resume`, from where its newest run stands.
+
+    Raises:
+        UserError: The user's mistake, before anything is written where possible.
+        Stopped: A signal stopped the run after its state was saved.
+    """
+    device = choose_device(options.device)
+    processes = join_processes(device)
+    setup_console(quiet=not processes.is_main)
+    config = experiment.config
+    set_switches(device, benchmark=config.training.benchmark, detect_anomaly=config.training.detect_anomaly)
+    folder = latest_run_folder(experiment) if options.resume else None
+    state = load_state(folder.resume) if folder else None
+    seed_everything(config.training.seed)  # the same first weights on every process
+    setting, evaluator = build_setting(experiment, device, processes, resumes=folder is not None, debug=options.debug)
+    if state is not None:
+        progress, setting_state, random = state
+        _check_world_size(progress, processes, allowed=config.training.allow_world_size_change)
+        setting.load_state_dict(setting_state)
+        if len(random) != processes.world_size:
+            random = None
+    else:
+        progress, random = Progress(), None
+        seed_everything(config.training.seed + processes.rank)  # but dropout of its own
+    temporary = Path(tempfile.mkdtemp(prefix="densemtl-debug-")) if options.debug and processes.is_main else None
+    try:
+        if folder is None:
+            create = (lambda: RunFolder(temporary)) if options.debug else (lambda: new_run_folder(experiment))
+            folder = processes.from_main(create() if processes.is_main else None)
+        loggers = _open_loggers(experiment, folder, options, progress) if processes.is_main else []
+        LOGGER.info("%s %s on %s: %s", "resuming" if state else "training", experiment.name, device, folder.path)
+        loop = Loop(
+            setting=setting,
+            evaluator=evaluator,
+            folder=folder,
+            training=config.training.model_copy(update=DEBUG) if options.debug else config.training,
+            data=config.data,
+            progress=progress,
+            random=random,
+            loggers=loggers,
+            processes=processes,
+            device=device,
+        )
+        try:
+            result = loop.run()
+        finally:
+            for logger in loggers:
+                logger.close()
+            if progress.step == 0 and processes.is_main:  # the first images cannot be read, say: a run that never was
+                shutil.rmtree(folder.path, ignore_errors=True)
+        if processes.is_main and result is not None:
+            LOGGER.info("%s", result.table())
+            LOGGER.info("done: %s", "debug run, nothing kept" if options.debug else folder.path)
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        processes.close()
+
+
+def _check_world_size(progress: Progress, processes: Processes, *, allowed: bool) -> None:
+    """A run goes on exactly only with as many processes as it had."""
+    if progress.world_size != processes.world_size and not allowed:
+        raise UserError(
+            f"--resume: the run trained on {progress.world_size} process(es), this is {processes.world_size}; start "
+            f"{progress.world_size}, or accept other batches with --set training.allow_world_size_change=true"
+        )
+
+
+def _open_loggers(experiment: Experiment, folder: RunFolder, options: Options, progress: Progress) -> list[Logger]:
+    """Write the config and open the log; join W&B unless it is off."""
+    save_config(experiment.raw, folder.config)
+    loggers: list[Logger] = [JsonLinesLogger(folder.log, start_step=progress.step)]
+    if options.project is not None and not options.debug:
+        from training.wandb_logger import WandbLogger  # importing wandb takes seconds that `-w` saves
+
+        name = f"{family(experiment).parent.parent.name}/{experiment.name}/s{experiment.config.training.seed}"
+        wandb_logger = WandbLogger(
+            project=options.project,
+            name=name,
+            folder=folder.path,
+            config=experiment.raw,
+            run_id=progress.wandb_id,
+        )
+        progress.wandb_id = wandb_logger.run_id
+        loggers.append(wandb_logger)
+    return loggers
+
+
+def evaluate(experiment: Experiment, weights: Path, options: Options) -> None:
+    """Benchmark weights on the validation split; writes `metrics.json`, `cfg.yml` and panels to a folder of its own.
+
+    Raises:
+        UserError: Weights that do not fit, data that is not there.
+    """
+    device = choose_device(options.device)
+    processes = join_processes(device)
+    setup_console(quiet=not processes.is_main)
+    config = experiment.config
+    set_switches(device, benchmark=config.training.benchmark, detect_anomaly=False)
+    seed_everything(config.training.seed)
+    network = build_network(experiment, device, weights=weights)
+    evaluator = build_evaluator(experiment, network, device, processes, debug=options.debug)
+    LOGGER.info("evaluating %s on %d images of %s (%s)", weights, len(evaluator.dataset),
+                config.data.validation.dataset, device)  # fmt: skip
+    result = evaluator.run()
+    if processes.is_main:
+        LOGGER.info("%s", result.table())
+        if not options.debug:
+            folder = new_run_folder(experiment, evaluation=True)
+            save_config(experiment.raw, folder.config)
+            save_json(folder.metrics, result.as_json(step=None))
+            result.write_panels(folder.panels, step=None)
+            LOGGER.info("done: %s", folder.path)
+    processes.close()

@@ -1,0 +1,142 @@
+"""What the loop knows of a way of training: networks, optimizers, data streams, and one call that adds gradients.
+
+Fully supervised, video depth and domain adaptation are three settings; the loop is the same for all.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import Dataset
+
+from training.distributed import Processes
+from training.precision import Precision
+
+Batch = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What turns gradients into updates, the same for every setting.
+
+    Attributes:
+        optimizer, scheduler: Of the multi-task network.
+        precision: Number format of the forward pass, and the gradient scaler.
+        processes: This process's place among those that train together.
+        max_norm: Largest gradient norm of the multi-task network; None or 0 does not clip.
+    """
+
+    optimizer: Optimizer
+    scheduler: LRScheduler
+    precision: Precision
+    processes: Processes
+    max_norm: float | None = None
+
+
+class Setting(ABC):
+    """One way of training a multi-task network.
+
+    Attributes:
+        model: The network that is evaluated; `model_<step>.pkl` holds its weights.
+        networks: Everything that learns, by name; the first is `model`.
+        optimizers, schedulers: By name of the network they train.
+        datasets: Training data by stream name; the loop takes one batch of each a step.
+    """
+
+    def __init__(self, *, model: nn.Module, datasets: Mapping[str, Dataset], engine: Engine) -> None:
+        self.model = model
+        self.networks: dict[str, nn.Module] = {"model": model}
+        self.optimizers: dict[str, Optimizer] = {"model": engine.optimizer}
+        self.schedulers: dict[str, LRScheduler] = {"model": engine.scheduler}
+        self.datasets = dict(datasets)
+        self.engine = engine
+        self.precision = engine.precision
+
+    @abstractmethod
+    def backward(self, batches: Mapping[str, Batch], *, step: int, share: float) -> dict[str, Tensor]:
+        """Add the gradients of one batch of every stream.
+
+        Args:
+            batches: One batch for each entry of `datasets`.
+            step: The optimizer step this belongs to, counted from 1.
+            share: Factor on every loss, 1 / number of batches accumulated.
+
+        Returns:
+            Named losses and measures, detached scalars on the device.
+        """
+
+    def panels(self, batches: Mapping[str, Batch], wanted: int) -> dict[str, np.ndarray]:
+        """Pictures, uint8 [H, W, 3] by name, of what only this setting has, for `wanted` samples; may be none.
+
+        Networks may be left in evaluation mode.
+        """
+        return {}
+
+    def update(self) -> None:
+        """Average the gradients over processes, clip, step every optimizer and scheduler, and clear the gradients."""
+        for network in self.networks.values():
+            self.engine.processes.average_gradients(network.parameters())
+        self.precision.clip(self.optimizers["model"], self.engine.max_norm)
+        for optimizer in self.optimizers.values():
+            self.precision.step(optimizer)
+        self.precision.scaler.update()
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
+        for scheduler in self.schedulers.values():
+            scheduler.step()
+
+    def train(self) -> None:
+        """Put every network in training mode."""
+        for network in self.networks.values():
+            network.train()
+
+    def learning_rates(self) -> dict[str, float]:
+        """Learning rate of every parameter group, named `lr/<group>`."""
+        rates = {}
+        for name, optimizer in self.optimizers.items():
+            for group in optimizer.param_groups:
+                label = group.get("name", "default")
+                rates[f"lr/{label}" if name == "model" else f"lr/{name}"] = float(group["lr"])
+        return rates
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes while training."""
+        return {
+            "networks": {name: network.state_dict() for name, network in self.networks.items()},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "schedulers": {name: scheduler.state_dict() for name, scheduler in self.schedulers.items()},
+            "precision": self.precision.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up the state of another run of the same setting, strictly."""
+        for name, network in self.networks.items():
+            network.load_state_dict(state["networks"][name], strict=True)
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        for name, scheduler in self.schedulers.items():
+            scheduler.load_state_dict(state["schedulers"][name])
+        self.precision.load_state_dict(state["precision"])
+
+
+def detached(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The losses without their graphs, so that logging keeps no memory alive."""
+    return {name: value.detach() for name, value in losses.items()}
+
+
+def to_device(batch: Batch, device: torch.device, *, channels_last: bool) -> Batch:
+    """Move a batch's tensors; pictures take the memory format of the networks."""
+    moved: Batch = {}
+    for name, value in batch.items():
+        if isinstance(value, Tensor):
+            value = value.to(device, non_blocking=True)
+            if channels_last and value.dim() == 4 and value.is_floating_point() and value.shape[1] > 1:
+                value = value.contiguous(memory_format=torch.channels_last)
+        moved[name] = value
+    return moved

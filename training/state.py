@@ -1,0 +1,64 @@
+"""The state of a run: everything that changes while it trains, saved whole and loaded whole.
+
+Networks, optimizers, schedulers and the precision's scaler belong to the setting; this module adds the step, the best
+score, the position in every data stream, the generators' states and the id of the W&B run. A state holds only tensors
+and plain Python types, so `torch.load(weights_only=True)` reads it and loading never runs code.
+"""
+
+import pickle
+import zipfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from utils.errors import UserError
+from utils.files import save_tensors
+
+FORMAT = 1
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        step: Optimizer steps done.
+        best: The best validation score so far, None before the first.
+        validated: The last step whose weights were validated.
+        batches: Batches taken from each data stream, by every process alike.
+        wandb_id: Id of the W&B run to continue, None without one.
+        world_size: Number of processes that trained.
+    """
+
+    step: int = 0
+    best: float | None = None
+    validated: int = 0
+    batches: dict[str, int] = field(default_factory=dict)
+    wandb_id: str | None = None
+    world_size: int = 1
+
+
+def save_state(path: Path, *, progress: Progress, setting: dict[str, Any], random: list[dict[str, Any]]) -> None:
+    """Write the whole state atomically; `random` holds the generators' states of every process."""
+    save_tensors(path, {"format": FORMAT, "progress": asdict(progress), "setting": setting, "random": random})
+
+
+def load_state(path: Path) -> tuple[Progress, dict[str, Any], list[dict[str, Any]]]:
+    """Read what `save_state` wrote, onto the CPU.
+
+    Raises:
+        UserError: The file is truncated or is no run state.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["format"] != FORMAT:
+            raise UserError(f"{path}: run state of format {state['format']}, this version reads {FORMAT}")
+        return Progress(**state["progress"]), state["setting"], state["random"]
+    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError, KeyError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"{path}: cannot be read as the state of a run ({type(error).__name__}: {reason}); the file is damaged: "
+            "start again without --resume, or from an earlier run folder"
+        ) from error

@@ -1,0 +1,40 @@
+"""Stopping on request: Ctrl-C and SIGTERM end the step in progress, not the process in the middle of it."""
+
+import signal
+from types import FrameType, TracebackType
+
+
+class StopRequest:
+    """While entered, SIGINT and SIGTERM are remembered; a second one ends the process at once.
+
+    Attributes:
+        signal: Number of the signal received, 0 for none.
+    """
+
+    def __init__(self) -> None:
+        self.signal = 0
+
+    def __enter__(self) -> "StopRequest":
+        self._previous = {number: signal.signal(number, self._remember) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        if self.signal:
+            raise SystemExit(128 + number)
+        self.signal = number
+
+
+class Stopped(Exception):
+    """Training was stopped by a signal after its state was saved.
+
+    Attributes:
+        signal: Number of the signal.
+    """
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.signal = number

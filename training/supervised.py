@@ -1,0 +1,42 @@
+"""Fully supervised training (FS): one labelled image stream, the sum of the task losses. DenseMTL paper, sec. 4.1."""
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from loss.multitask import MultiTaskLoss
+from training.setting import Batch, Engine, Setting, detached
+
+
+class Supervised(Setting):
+    """Forward, loss, backward.
+
+    Args:
+        model: The multi-task network.
+        forward: How to run it: the network itself, or its compiled form.
+        loss: The multi-task loss.
+        dataset: Labelled training images.
+        engine: Optimizer and what goes with it.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        forward: Callable[[Tensor], dict[str, dict[int, Tensor]]],
+        loss: MultiTaskLoss,
+        dataset: Dataset,
+        engine: Engine,
+    ) -> None:
+        super().__init__(model=model, datasets={"source": dataset}, engine=engine)
+        self.forward = forward
+        self.loss = loss
+
+    def backward(self, batches: Mapping[str, Batch], *, step: int, share: float) -> dict[str, Tensor]:
+        batch = batches["source"]
+        with self.precision.autocast():
+            predictions = self.forward(batch["image"])
+        losses = self.loss(predictions, batch)
+        self.precision.backward(losses["total"] * share)
+        return detached(losses)

@@ -1,0 +1,122 @@
+"""The predictor any model must beat: the same answer for every image.
+
+`python -m training.trivial --base B --config C [--metrics METRICS_JSON]` learns the majority class, the median depth
+and the mean normal of the training images (and that there is no edge), measures them on the validation split with the
+very code that measures networks, and prints them, beside the figures of a model where its `metrics.json` is given.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dataset.loader import eval_loader
+from loss.multitask import MultiTaskLoss
+from training.build import build_evaluator, open_dataset
+from training.compare import comparison, read_metrics
+from training.distributed import Processes
+from training.evaluation import Evaluation
+from utils.config import Experiment, load_experiment
+from utils.console import setup_console
+from utils.errors import UserError
+from utils.geometry import metres_to_inverse
+
+DEPTH_SAMPLES = 4096  # a frame, evenly spaced; enough for a median
+
+
+class ConstantNetwork(nn.Module):
+    """Predicts the same value everywhere, in the units of a network.
+
+    Args:
+        values: Per task the prediction of one pixel, [C].
+        scales: Per task the scales to predict.
+    """
+
+    def __init__(self, *, values: Mapping[str, Tensor], scales: Mapping[str, Sequence[int]]) -> None:
+        super().__init__()
+        self.values = dict(values)
+        self.scales = dict(scales)
+
+    def forward(self, image: Tensor) -> dict[str, dict[int, Tensor]]:
+        """Image [B,3,H,W] -> {task: {scale: [B,C,H,W]}}."""
+        size = (len(image), -1, *image.shape[-2:])
+        return {
+            task: {scale: value.to(image).view(1, -1, 1, 1).expand(size) for scale in self.scales[task]}
+            for task, value in self.values.items()
+        }
+
+
+def constant_answers(experiment: Experiment, loss: MultiTaskLoss) -> dict[str, Tensor]:
+    """The best constant prediction of every task, learned from the training images, in the units of a network."""
+    config = experiment.config
+    dataset = open_dataset(config, config.data.source, split="train", training=False)
+    tasks = config.setup.tasks
+    classes = torch.zeros(config.data.source.n_classes, dtype=torch.int64)
+    normal = torch.zeros(3, dtype=torch.float64)
+    depths: list[np.ndarray] = []
+    for batch in eval_loader(dataset, batch_size=config.data.valid_bs, workers=config.training.n_workers):
+        if "semseg" in tasks:
+            known = batch["semseg"][batch["semseg"] < len(classes)]
+            classes += torch.bincount(known, minlength=len(classes))
+        if "depth" in tasks or "disp" in tasks:
+            known = batch["depth"][batch["depth_mask"]]
+            depths.append(known[:: max(1, len(known) // (DEPTH_SAMPLES * len(batch["depth"])))].numpy())
+        if "normals" in tasks:
+            normals, mask = loss.losses["normals"].target(batch)
+            normal += (normals * mask).sum((0, 2, 3)).double()
+    answers: dict[str, Tensor] = {}
+    for task in tasks:
+        if task == "semseg":
+            answers[task] = F.one_hot(classes.argmax(), len(classes)).float()
+        elif task == "depth":
+            metres = torch.tensor([float(np.median(np.concatenate(depths)))])
+            answers[task] = metres if config.loss.tasks[task].name == "L1_depth" else metres_to_inverse(metres)
+        elif task == "disp":
+            answers[task] = torch.tensor([0.5])  # any: depth from video is measured up to scale
+        elif task == "normals":
+            answers[task] = F.normalize(normal, dim=0).float()
+        else:
+            answers[task] = torch.tensor([1.0, 0.0])
+    return answers
+
+
+def evaluate_trivial(experiment: Experiment) -> Evaluation:
+    """Measure the constant prediction on the validation split."""
+    cpu = torch.device("cpu")
+    evaluator = build_evaluator(experiment, nn.Identity(), cpu, Processes())
+    scales = {task: section.scales for task, section in experiment.config.loss.tasks.items()}
+    answers = constant_answers(experiment, evaluator.loss)
+    evaluator.network = ConstantNetwork(values=answers, scales=scales)
+    return evaluator.run()
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m training.trivial", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--base", type=Path)
+    parser.add_argument("--env-config", type=Path, default=Path("configs/env_config.yml"))
+    parser.add_argument("--metrics", type=Path, help="metrics.json of a model to compare with")
+    arguments = parser.parse_args()
+    setup_console()
+    try:
+        experiment = load_experiment(
+            arguments.config, base=arguments.base, env_config=arguments.env_config, purpose="evaluate"
+        )
+        columns = {"trivial": [evaluate_trivial(experiment).metrics]}
+        if arguments.metrics is not None:
+            columns["model"] = [read_metrics(arguments.metrics)]
+        print(comparison(columns))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

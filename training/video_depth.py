@@ -1,0 +1,116 @@
+"""Semi-supervised depth (SDE): segmentation from labels, depth from neighbouring video frames.
+
+DenseMTL paper, sec. 4.3; the photometric supervision is Monodepth2's (Godard et al., ICCV 2019), its combination with
+segmentation that of 3-Ways (Hoyer et al., CVPR 2021). Images without labels train depth alone: their train ids are all
+"ignore".
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from loss.multitask import MultiTaskLoss
+from loss.photometric import PhotometricLoss, PhotometricView
+from models.feature_distance import FeatureDistance
+from models.video_depth import VideoDepth
+from training.setting import Batch, Engine, Setting, detached
+from utils.visualize import color_depth, color_disparity, color_image, color_mask, panel
+
+TASK = "disp"
+
+
+class VideoDepthTraining(Setting):
+    """One pass of the network over the image, of the pose network over its neighbours, one backward.
+
+    Args:
+        model: The multi-task network with its pose network.
+        forward: How to run it: the network itself or its compiled form.
+        loss: Losses of the labelled tasks.
+        photometric: The loss of disparity.
+        feature_distance: Keeps the encoder near its ImageNet features; None does without.
+        uncropped_pose: The pose network sees the frames before the crop (`frame_<o>_pose`), as 3-Ways offers.
+        dataset: Training images with their neighbours.
+        engine: Optimizer and what goes with it.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: VideoDepth,
+        forward: Callable[..., Any],
+        loss: MultiTaskLoss,
+        photometric: PhotometricLoss,
+        feature_distance: FeatureDistance | None,
+        uncropped_pose: bool = False,
+        dataset: Dataset,
+        engine: Engine,
+    ) -> None:
+        super().__init__(model=model, datasets={"source": dataset}, engine=engine)
+        self.forward = forward
+        self.loss = loss
+        self.photometric = photometric
+        self.feature_distance = feature_distance
+        self.pose_frames = "pose" if uncropped_pose else "aug"
+
+    def backward(self, batches: Mapping[str, Batch], *, step: int, share: float) -> dict[str, Tensor]:
+        batch = batches["source"]
+        with self.precision.autocast():
+            predictions, transforms, feature = self.forward(batch["image"], self._frames(batch), with_features=True)
+        # Segmentation from labels
+        losses = self.loss(predictions, batch)
+        # Depth from video
+        by_scale = self.photometric(predictions[TASK], batch, transforms)
+        losses[TASK] = self.photometric.combine(by_scale)
+        losses |= {f"{TASK}_{scale}": value for scale, value in by_scale.items()}
+        losses["total"] = losses["total"] + losses[TASK]
+        # The encoder stays near ImageNet
+        if self.feature_distance is not None:
+            with self.precision.autocast():
+                losses["feature_distance"] = self.feature_distance(feature, batch["image"])
+            losses["total"] = losses["total"] + losses["feature_distance"]
+        self.precision.backward(losses["total"] * share)
+        return detached(losses)
+
+    def _frames(self, batch: Batch) -> dict[int, Tensor]:
+        """The augmented frames [B, 3, h, w] by offset, cropped or not, as the pose network sees them."""
+        return {offset: batch[f"frame_{offset}_{self.pose_frames}"] for offset in self.model.frame_ids}
+
+    @torch.inference_mode()
+    def panels(self, batches: Mapping[str, Batch], wanted: int) -> dict[str, np.ndarray]:
+        """Disparity, warped neighbours, error and automask of the first samples of the last training batch."""
+        batch = batches.get("source")
+        if batch is None or not wanted:
+            return {}
+        batch = {name: value[:wanted] for name, value in batch.items()}
+        self.model.eval()
+        with self.precision.autocast():
+            predictions, transforms = self.model(batch["image"], self._frames(batch))
+        view = self.photometric.diagnose(predictions[TASK], batch, transforms)
+        disparity = predictions[TASK][min(predictions[TASK])]
+        return {
+            f"video_{int(batch['index'][i]):05d}": _view_panel(batch, view, disparity, i)
+            for i in range(len(batch["image"]))
+        }
+
+
+def _view_panel(batch: Batch, view: PhotometricView, disparity: Tensor, index: int) -> np.ndarray:
+    """What the photometric loss compares for one sample."""
+
+    def array(tensor: Tensor) -> np.ndarray:
+        return tensor[index].float().cpu().numpy()
+
+    target = array(batch["frame_0"])
+    depth = array(view.depth)[0]
+    top = [
+        ("image", color_image(target)),
+        ("disparity", color_disparity(array(disparity)[0])),
+        ("depth (up to scale)", color_depth(depth)),
+        ("trained pixels", color_mask(target, array(view.automask)[0].astype(bool))),
+    ]
+    bottom = [(f"frame {offset:+d}, warped", color_image(array(frame))) for offset, frame in view.warped.items()]
+    bottom.append(("photometric error", color_disparity(array(view.error)[0])))
+    return panel([top, bottom])

@@ -1,0 +1,68 @@
+"""Weights & Biases: figures, pictures and configuration of a run. The only module that knows wandb.
+
+Without network or login the run is recorded offline (`wandb sync` sends it later) after one warning.
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import wandb
+
+from utils.console import LOGGER_NAME
+
+LOGGER = logging.getLogger(LOGGER_NAME)
+CONNECT_SECONDS = 30
+
+
+class WandbLogger:
+    """Sends scalars and panels to a W&B run.
+
+    Args:
+        project: W&B project.
+        name: Name of the run, as shown.
+        folder: Run folder; wandb's own files go below it.
+        config: The resolved configuration.
+        run_id: Id of the run to continue; None starts a new one.
+    """
+
+    def __init__(self, *, project: str, name: str, folder: Path, config: dict[str, Any], run_id: str | None) -> None:
+        def start(mode: str | None) -> Any:
+            return wandb.init(
+                project=project,
+                name=name,
+                dir=str(folder),
+                config=config,
+                id=run_id,
+                resume="allow" if run_id else None,
+                mode=mode,
+                settings=wandb.Settings(init_timeout=CONNECT_SECONDS, silent=True, console="off"),
+            )
+
+        mode = os.environ.get("WANDB_MODE")
+        try:
+            if mode is None and not wandb.login(prompt=False):
+                raise wandb.errors.UsageError("nobody is logged in (run `wandb login`)")
+            self._run = start(mode)
+        except (wandb.errors.UsageError, wandb.errors.CommError) as error:
+            LOGGER.warning(
+                "W&B: %s; the run is recorded offline under %s (-w turns W&B off)", str(error).splitlines()[0], folder
+            )
+            self._run = start("offline")
+
+    @property
+    def run_id(self) -> str:
+        """The id under which `--resume` continues this run."""
+        return self._run.id
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        self._run.log(dict(values), step=step)
+
+    def log_panels(self, step: int, panels: Mapping[str, np.ndarray]) -> None:
+        self._run.log({name: wandb.Image(picture) for name, picture in panels.items()}, step=step)
+
+    def close(self) -> None:
+        self._run.finish()
