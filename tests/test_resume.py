@@ -108,3 +108,13 @@ def test_nothing_to_resume_names_the_folder_searched(tmp_path, monkeypatch, caps
     error = capsys.readouterr().err
     assert str(tmp_path / "nyudv2" / "resnet18_ours_SDNE" / "s42") in error and "--resume" in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_another_config_than_the_runs_is_pointed_out(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LOG_DIR", str(tmp_path))
+    assert run_here(monkeypatch, *arguments(training__iterations=1)) == 0
+    assert "differs" not in capsys.readouterr().out
+    assert run_here(monkeypatch, *arguments("--resume", training__iterations=2, optim__clip_grad_norm=5)) == 0
+    warning = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: --resume"))
+    assert "training.iterations, optim.clip_grad_norm" in warning
+    assert str(run_folders(tmp_path)[0] / "cfg.yml") in warning

@@ -13,11 +13,12 @@ from training.loggers import JsonLinesLogger, Logger
 from training.loop import Loop
 from training.run_folder import RunFolder, family, latest_run_folder, new_run_folder
 from training.state import Progress, load_state
-from utils.config import Experiment, save_config
+from utils.config import Experiment, changed_keys, save_config
 from utils.console import LOGGER_NAME, setup_console
 from utils.errors import UserError
 from utils.files import save_json
 from utils.seed import seed_everything
+from utils.yaml_io import read_mapping
 
 LOGGER = logging.getLogger(LOGGER_NAME)
 # What `--debug` changes of the section `training`: of all that would be thrown away, only the whole state is written.
@@ -60,6 +61,7 @@ def train(experiment: Experiment, options: Options) -> None:
     if state is not None:
         progress, setting_state, random = state
         _check_world_size(progress, processes, allowed=config.training.allow_world_size_change)
+        _warn_of_changes(experiment, folder)
         setting.load_state_dict(setting_state)
         if len(random) != processes.world_size:
             random = None
@@ -108,6 +110,16 @@ def _check_world_size(progress: Progress, processes: Processes, *, allowed: bool
             f"--resume: the run trained on {progress.world_size} process(es), this is {processes.world_size}; start "
             f"{progress.world_size}, or accept other batches with --set training.allow_world_size_change=true"
         )
+
+
+def _warn_of_changes(experiment: Experiment, folder: RunFolder) -> None:
+    """Say in what the config differs from the one the run was started with, since a resumed run may mix both."""
+    changed = changed_keys(read_mapping(folder.config), experiment.raw) if folder.config.exists() else []
+    if changed:
+        LOGGER.warning(
+            "--resume: the config differs from %s in %s; the run goes on with the new one, except for learning rates, "
+            "which the checkpoint brings", folder.config, ", ".join(changed),
+        )  # fmt: skip
 
 
 def _open_loggers(experiment: Experiment, folder: RunFolder, options: Options, progress: Progress) -> list[Logger]:

@@ -95,6 +95,21 @@ def save_config(raw: dict[str, Any], path: Path) -> None:
     write_mapping(raw, path)
 
 
+def changed_keys(before: Any, after: Any, where: str = "") -> list[str]:
+    """Dotted keys in which two configs (as `Experiment.raw`) differ: those of the later one in order, then those gone."""
+    if not (isinstance(before, dict) and isinstance(after, dict)):
+        return [] if before == after else [where]
+    keys = [*after, *(key for key in before if key not in after)]
+    missing = object()
+    return [
+        changed
+        for key in keys
+        for changed in changed_keys(
+            before.get(key, missing), after.get(key, missing), f"{where}.{key}" if where else str(key)
+        )
+    ]
+
+
 def _not_needed(merged: dict[str, Any], purpose: Purpose) -> tuple[KeyPath, ...]:
     """Key paths (a section with all in it) that a run for this purpose never reads."""
     if purpose == "train":

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from config_examples import adaptation, errors, load, supervised
-from utils.config import load_experiment, save_config
+from utils.config import changed_keys, load_experiment, save_config
 from utils.errors import UserError
 from utils.yaml_io import parse_yaml
 
@@ -235,3 +235,10 @@ def test_saved_config_has_no_aliases(tmp_path: Path):
     shared = {"a": [1]}
     save_config({"x": shared, "y": shared}, tmp_path / "cfg.yml")
     assert "&" not in (tmp_path / "cfg.yml").read_text()
+
+
+def test_changed_keys_are_dotted_and_name_what_came_and_what_left():
+    before = {"a": {"b": 1, "c": [1, 2]}, "gone": 0, "same": {"x": 1}}
+    after = {"a": {"b": 2, "c": [1, 2], "new": None}, "same": {"x": 1}}
+    assert changed_keys(before, after) == ["a.b", "a.new", "gone"]
+    assert changed_keys(before, before) == []
