@@ -96,7 +96,7 @@ def save_config(raw: dict[str, Any], path: Path) -> None:
 
 
 def changed_keys(before: Any, after: Any, where: str = "") -> list[str]:
-    """Dotted keys in which two configs (as `Experiment.raw`) differ: those of the later one in order, then those gone."""
+    """Dotted keys in which two configs (as `Experiment.raw`) differ: those of the later one, then those gone."""
     if not (isinstance(before, dict) and isinstance(after, dict)):
         return [] if before == after else [where]
     keys = [*after, *(key for key in before if key not in after)]
