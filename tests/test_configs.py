@@ -5,7 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
+from models.build import build_model
+from optim.build import parameter_groups
 from utils.config import Experiment, load_experiment, save_config
 from utils.yaml_io import read_mapping
 
@@ -74,6 +77,18 @@ def test_experiment_loads_and_so_does_what_is_saved_of_it(path: Path, tmp_path: 
     assert experiment.config.data.validation.path.startswith("/data/")
     save_config(experiment.raw, tmp_path / "cfg.yml")
     assert load_experiment(tmp_path / "cfg.yml").config == experiment.config
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=short)
+def test_experiment_builds_at_its_real_size(path: Path):
+    """Every network, and a learning rate for every parameter; on the meta device, which has shapes but no memory."""
+    config = load(short(path)).config
+    with torch.device("meta"):
+        network = build_model(config.setup, pretrained=False, frame_ids=config.data.source.frame_ids)
+    assert network.tasks == config.setup.tasks
+    groups = parameter_groups(network, config.setup.lr)
+    assert len(groups) == len(config.setup.lr)
+    assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=short)
