@@ -172,6 +172,7 @@ def _subset(cfg: DatasetConfig, annotated: np.ndarray) -> np.ndarray:
 
 
 def build_transform(cfg: DatasetConfig, *, training: bool) -> Transform:
+    """How samples are cut: without chance in validation, where only `crop_center` crops."""
     height, width = cfg.output_size
     crops = (width, height) != (cfg.width, cfg.height)
     if crops and cfg.crop_center:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from utils.console import table
 from utils.visualize import write_png
 
 FINAL_SCALE = 0
@@ -89,13 +88,6 @@ class Evaluation:
         width = max(len(output) for output, _ in rows)
         lines = [f"  {output.ljust(width)}  {cells}" for output, cells in rows]
         return "\n".join([f"{self.n_images} images in {self.seconds:.1f} s; {self.summary()}", *lines])
-
-    def class_table(self) -> str:
-        """IoU of every class at the final scale; empty without segmentation."""
-        classes = self.metrics.get(f"semseg_{FINAL_SCALE}", {}).get("IoU")
-        if not classes:
-            return ""
-        return table(("class", "IoU"), [(name, _text(value)) for name, value in classes.items()])
 
     def write_panels(self, folder: Path, step: int | None) -> None:
         """Write the panels as PNG, the step first in their names."""

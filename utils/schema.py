@@ -26,7 +26,6 @@ from utils.schema_types import (
     Section,
     TaskName,
 )
-from utils.schema_types import TASKS as TASKS
 from utils.schema_types import DatasetName as DatasetName
 
 

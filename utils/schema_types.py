@@ -5,8 +5,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-TASKS = ("semseg", "depth", "disp", "normals", "edges")
-
 
 def _no_flag(value: Any) -> Any:
     """Python takes True for 1; in an experiment file `train_bs: true` is a mistake."""
