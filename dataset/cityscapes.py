@@ -96,12 +96,9 @@ class Cityscapes(Layout):
 
     def camera(self, name: str) -> Camera:
         """From the frame's camera file, else from that of the nearest labelled frame of its recording."""
-        path = self._camera_path(name)
-        if not path.exists():
-            nearest = self._nearest_annotated(name)
-            if nearest is None or not self._camera_path(nearest).exists():
-                return DEFAULT_CAMERA
-            path = self._camera_path(nearest)
+        path = self.camera_path(name)
+        if path is None:
+            return DEFAULT_CAMERA
         content = read_json(path, name)
         try:
             inner = content["intrinsic"]
@@ -112,6 +109,14 @@ class Cityscapes(Layout):
                 f"{path}: not a Cityscapes camera file ({error!r}), needed for sample {name}; unpack it again"
             ) from error
         return Camera(fx, fy, u0, v0, DEFAULT_CAMERA.width, DEFAULT_CAMERA.height, baseline)
+
+    def camera_path(self, name: str) -> Path | None:
+        path = self._camera_path(name)
+        if path.exists():
+            return path
+        nearest = self._nearest_annotated(name)
+        path = None if nearest is None else self._camera_path(nearest)
+        return path if path is not None and path.exists() else None
 
     def metres(self, stored: np.ndarray, camera: Camera, name: str) -> np.ndarray:
         """baseline * fx / d of the disparity d = (stored - 1) / 256 pixels; 0 and 1 give a negative and an infinite."""

@@ -34,11 +34,16 @@ class LabelSet:
 
     def encode(self, ids: np.ndarray) -> np.ndarray:
         """Train ids, uint8 [H,W], of dataset ids, [H,W] of any integer type; ids above 254 are in no class."""
-        if ids.dtype == np.uint16:
-            ids = np.minimum(ids, 255).astype(np.uint8)
-        elif ids.dtype != np.uint8:
-            ids = np.where((ids < 0) | (ids > 255), 255, ids).astype(np.uint8)
-        return cv2.LUT(np.ascontiguousarray(ids), self.table)
+        return cv2.LUT(np.ascontiguousarray(byte_ids(ids)), self.table)
+
+
+def byte_ids(ids: np.ndarray) -> np.ndarray:
+    """Dataset ids as uint8; those that do not fit become 255, which is in no class."""
+    if ids.dtype == np.uint8:
+        return ids
+    if ids.dtype == np.uint16:
+        return np.minimum(ids, 255).astype(np.uint8)
+    return np.where((ids < 0) | (ids > 255), 255, ids).astype(np.uint8)
 
 
 def _without(classes: Classes, *names: str) -> Classes:

@@ -89,11 +89,15 @@ class Layout(ABC):
 
     @abstractmethod
     def map_path(self, name: str, kind: str) -> Path | None:
-        """A map of a sample; None for a frame that the dataset holds no such map of."""
+        """A map of a sample; None for a frame that the dataset holds no labels or no depth of."""
 
     @abstractmethod
     def camera(self, name: str) -> Camera:
         """The camera that took a sample."""
+
+    def camera_path(self, name: str) -> Path | None:
+        """The file `camera` reads; None where it reads none."""
+        return None
 
     def is_annotated(self, name: str) -> bool:
         """Whether a sample has labels."""
