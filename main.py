@@ -10,6 +10,7 @@ from training.run import Options, evaluate, train
 from training.stop import Stopped
 from utils.config import load_experiment
 from utils.console import setup_console
+from utils.environment import ENV_CONFIG
 from utils.errors import UserError
 
 
@@ -23,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--env-config",
         type=Path,
-        default=Path(__file__).parent / "configs" / "env_config.yml",
+        default=ENV_CONFIG,
         metavar="FILE",
         help="constants for $ENV:NAME in configs (default: %(default)s)",
     )

@@ -1,16 +1,20 @@
 """From the `data` section of an experiment file to a dataset."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from dataset.base import DenseDataset
+from dataset.base import DenseDataset, Source
 from dataset.cityscapes import Cityscapes
 from dataset.labels import LabelSet, label_set
 from dataset.layout import Layout
 from dataset.nyudv2 import NYUDv2
+from dataset.prepare.source import PreparedSource
+from dataset.prepare.store import NotPrepared, Store
 from dataset.source import FileSource
 from dataset.splits import evenly_spaced, fixed_subset, random_subset
 from dataset.synthia import Synthia
@@ -56,32 +60,65 @@ def build_dataset(
     Raises:
         ValueError: Unknown split.
         UserError: The dataset is not on disk, has no such labels, tasks or frames, or no sample is left.
+        NotPrepared: What `cfg.prepared` holds is not what the files now are, or lacks some of it.
     """
-    if split not in ("train", "val", "all"):
-        raise ValueError(f"split must be 'train', 'val' or 'all', got {split!r}")
-    validation = split == "val"
-    frames = tuple(cfg.frame_ids) if cfg.load_sequences and sequences else ()
-    try:
-        labels = label_set(cfg.dataset, cfg.n_classes)
-        maps = needed_maps(cfg, tasks, training=training)
-        layout, names = _listed(cfg, labels, maps, split=split, video=bool(frames))
-        names, labelled = _selected(cfg, layout, names, frames, validation=validation)
-    except UserError as error:
-        raise UserError(f"{section}.{error}") from error
+    listing = list_samples(cfg, split=split, tasks=tasks, training=training, section=section, sequences=sequences)
+    with _named(section):
+        names, labelled = _selected(cfg, listing, validation=split == "val")
     if not names:
-        raise UserError(f"{section}.path: no sample of the split {split!r} of {cfg.dataset} in {layout.root}")
-    source = FileSource(
-        layout=layout, names=names, labelled=labelled, width=cfg.width, height=cfg.height, frames=frames
-    )
-    transform = build_transform(cfg, training=training)
+        raise UserError(f"{section}.path: no sample of the split {split!r} of {cfg.dataset} in {listing.layout.root}")
     return DenseDataset(
-        source=source,
-        labels=labels,
-        transform=transform,
+        source=_source(cfg, listing, names, labelled, section),
+        labels=listing.layout.labels,
+        transform=build_transform(cfg, training=training),
         seed=seed,
         num_scales=cfg.num_scales,
         uncropped_frames=uncropped_frames,
     )
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A split as it is on disk: the dataset's layout, all its samples, and the video frames to load with each."""
+
+    layout: Layout
+    names: list[str]
+    frames: tuple[int, ...]
+
+
+def list_samples(
+    cfg: DatasetConfig, *, split: str, tasks: tuple[str, ...], training: bool, section: str, sequences: bool
+) -> Listing:
+    """All samples of one split, whatever part of them is used; arguments and errors as of `build_dataset`."""
+    if split not in ("train", "val", "all"):
+        raise ValueError(f"split must be 'train', 'val' or 'all', got {split!r}")
+    frames = tuple(cfg.frame_ids) if cfg.load_sequences and sequences else ()
+    with _named(section):
+        labels = label_set(cfg.dataset, cfg.n_classes)
+        maps = needed_maps(cfg, tasks, training=training)
+        layout, names = _listed(cfg, labels, maps, split=split, video=bool(frames))
+    return Listing(layout, names, frames)
+
+
+@contextmanager
+def _named(section: str) -> Iterator[None]:
+    """Puts the config section before the key that a user's mistake names."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{section}.{error}") from error
+
+
+def _source(cfg: DatasetConfig, listing: Listing, names: list[str], labelled: np.ndarray, section: str) -> Source:
+    """Where the arrays come from: the files, or what was prepared of them."""
+    options = {"layout": listing.layout, "names": names, "labelled": labelled, "frames": listing.frames}
+    if cfg.prepared is None:
+        return FileSource(**options, width=cfg.width, height=cfg.height)
+    try:
+        store = Store(Path(cfg.prepared), dataset=cfg.dataset, width=cfg.width, height=cfg.height)
+        return PreparedSource(**options, store=store)
+    except NotPrepared as error:
+        raise NotPrepared(f"{section}.prepared: {error}") from error
 
 
 def needed_maps(cfg: DatasetConfig, tasks: tuple[str, ...], *, training: bool) -> tuple[str, ...]:
@@ -137,10 +174,9 @@ def _build_layout(
     return _LAYOUTS[cfg.dataset](root=root, labels=labels, maps=maps)
 
 
-def _selected(
-    cfg: DatasetConfig, layout: Layout, names: list[str], frames: Sequence[int], *, validation: bool
-) -> tuple[list[str], np.ndarray]:
+def _selected(cfg: DatasetConfig, listing: Listing, *, validation: bool) -> tuple[list[str], np.ndarray]:
     """The samples to use, and bool [N] which of them give labels."""
+    layout, names, frames = listing.layout, listing.names, listing.frames
     labelled = np.array([layout.is_annotated(name) for name in names], bool)
     keep = np.ones(len(names), bool)
     if not validation:

@@ -10,6 +10,14 @@ from torch import nn
 
 from dataset.base import DenseDataset
 from dataset.build import build_dataset
+from dataset.experiment import (
+    DatasetBuilder,
+    open_dataset,
+    pose_sees_uncropped,
+    target_use,
+    training_use,
+    validation_use,
+)
 from loss.build import build_loss
 from loss.build_video import build_photometric
 from metrics.build import build_metric
@@ -31,9 +39,8 @@ from training.supervised import Supervised
 from training.video_depth import VideoDepthTraining
 from utils.config import Experiment
 from utils.errors import UserError
-from utils.schema import Config, DatasetConfig, OptimConfig, OptimKwargs, SchedulerConfig, SchedulerKwargs
+from utils.schema import Config, OptimConfig, OptimKwargs, SchedulerConfig, SchedulerKwargs
 
-DatasetBuilder = Callable[..., DenseDataset]  # called as `build_dataset` is
 # How discriminators learn, whatever the network's optimizer (DenseMTL paper, sec. 4.4; ADVENT).
 DISCRIMINATOR_OPTIMIZER = OptimConfig(name="Adam", kwargs=OptimKwargs(betas=(0.9, 0.99)))
 DISCRIMINATOR_SCHEDULE = SchedulerConfig(name="poly", kwargs=SchedulerKwargs(power=0.9))
@@ -66,7 +73,7 @@ def build_evaluator(
         UserError: The dataset is not there, or not as it should be.
     """
     config = experiment.config
-    dataset = open_dataset(config, config.data.validation, split="val", training=False, build=build_data)
+    dataset = open_dataset(experiment, validation_use(config), build=build_data)
     baselines = config.loss.kwargs.baselines
     return Evaluator(
         network=network,
@@ -113,8 +120,7 @@ def build_setting(
         UserError: Data or pretrained weights that are not there, options that do not go together.
     """
     config = experiment.config
-    split = "train" if config.data.target is None else config.data.src_split
-    dataset = open_dataset(config, config.data.source, split=split, training=True, build=build_data)
+    dataset = open_dataset(experiment, training_use(config), build=build_data)
     network = build_model(
         config.setup,
         pretrained=not resumes,
@@ -140,19 +146,19 @@ def build_setting(
             loss=evaluator.loss,
             photometric=build_photometric(config.loss, config.data.source.frame_ids),
             feature_distance=_feature_distance(config, device),
-            uncropped_pose=_pose_sees_uncropped(config),
+            uncropped_pose=pose_sees_uncropped(config),
             dataset=dataset,
             engine=engine,
         )
     elif config.training.da is not None:
-        setting = _adaptation(config, network, forward, dataset, evaluator, engine, build_data)
+        setting = _adaptation(experiment, network, forward, dataset, evaluator, engine, build_data)
     else:
         setting = Supervised(model=network, forward=forward, loss=evaluator.loss, dataset=dataset, engine=engine)
     return setting, evaluator
 
 
 def _adaptation(
-    config: Config,
+    experiment: Experiment,
     network: nn.Module,
     forward: Callable[..., Any],
     source: DenseDataset,
@@ -161,6 +167,7 @@ def _adaptation(
     build_data: DatasetBuilder,
 ) -> Adaptation:
     """Domain adaptation: a discriminator with its optimizer for every aligned (task, scale)."""
+    config = experiment.config
     da = config.training.da
     channels = {task: section.kwargs.num_out_ch for task, section in config.setup.model.tasks.items()}
     outputs = [(task, scale) for task in config.setup.tasks for scale in da.ent_align] if da.start is not None else []
@@ -175,10 +182,8 @@ def _adaptation(
         )
         scheduler = build_scheduler(DISCRIMINATOR_SCHEDULE, optimizer, iterations=horizon)
         aligned.append(Aligned(task, scale, discriminator, optimizer, scheduler))
-    target = None
-    if aligned:
-        section, split = config.data.target, config.data.tgt_split
-        target = open_dataset(config, section, split=split, training=True, tasks=(), build=build_data)
+    use = target_use(config)
+    target = None if use is None else open_dataset(experiment, use, build=build_data)
     return Adaptation(
         model=network,
         forward=forward,
@@ -226,39 +231,6 @@ def _class_subsets(class_names: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
     if len(class_names) != 16:
         return {}
     return {"13": tuple(i for i, name in enumerate(class_names) if name not in ("wall", "fence", "pole"))}
-
-
-def open_dataset(
-    config: Config,
-    section: DatasetConfig,
-    *,
-    split: str,
-    training: bool,
-    tasks: tuple[str, ...] | None = None,
-    build: DatasetBuilder = build_dataset,
-) -> DenseDataset:
-    """A dataset with the maps that `tasks` (default: the network's) need.
-
-    Depth learned from video is measured against depth maps, but trained without.
-    """
-    if tasks is None:
-        tasks = tuple(task for task in config.setup.tasks if task != "disp" or not training)
-    name = "data" if config.data.target is None else "data.target" if section is config.data.target else "data.source"
-    return build(
-        section,
-        split=split,
-        tasks=tasks,
-        training=training,
-        seed=config.training.seed,
-        section=name,
-        sequences=training,
-        uncropped_frames=training and _pose_sees_uncropped(config),
-    )
-
-
-def _pose_sees_uncropped(config: Config) -> bool:
-    pose = config.setup.model.pose_kwargs
-    return config.setup.is_video_depth and pose is not None and pose.provide_uncropped_for_pose
 
 
 def _precision(config: Config, device: torch.device) -> Precision:

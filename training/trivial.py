@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dataset.experiment import dataset_use, open_dataset
 from dataset.loader import eval_loader
 from loss.multitask import MultiTaskLoss
-from training.build import build_evaluator, open_dataset
+from training.build import build_evaluator
 from training.compare import comparison, read_metrics
 from training.distributed import Processes
 from training.evaluation import Evaluation
@@ -54,7 +55,8 @@ class ConstantNetwork(nn.Module):
 def constant_answers(experiment: Experiment, loss: MultiTaskLoss) -> dict[str, Tensor]:
     """The best constant prediction of every task, learned from the training images, in the units of a network."""
     config = experiment.config
-    dataset = open_dataset(config, config.data.source, split="train", training=False)
+    files = config.data.source.model_copy(update={"prepared": None})  # which need not hold the maps of training images
+    dataset = open_dataset(experiment, dataset_use(config, files, split="train", training=False))
     tasks = config.setup.tasks
     classes = torch.zeros(config.data.source.n_classes, dtype=torch.int64)
     normal = torch.zeros(3, dtype=torch.float64)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from utils.config_messages import KeyPath, dotted, explain, user_path
 from utils.crosscheck import crosscheck
-from utils.environment import export_constants, resolve
+from utils.environment import ENV_CONFIG, export_constants, resolve
 from utils.errors import UserError
 from utils.schema import Config
 from utils.yaml_io import parse_yaml, read_mapping, write_mapping
@@ -29,11 +29,13 @@ class Experiment:
         config: the typed and checked config.
         raw: the same as plain mappings and lists, merged and resolved, in the order written. What `cfg.yml` holds.
         name: name of the experiment file without suffix.
+        arguments: the command line that loads it again, seeds aside.
     """
 
     config: Config
     raw: dict[str, Any]
     name: str
+    arguments: tuple[str, ...] = ()
 
 
 def load_experiment(
@@ -87,7 +89,17 @@ def load_experiment(
         lines = list(dict.fromkeys(f"{dotted(path)}: {message}" for path, message in problems))
         count = "1 error" if len(lines) == 1 else f"{len(lines)} errors"
         raise UserError("\n  ".join([f"{where}: {count}", *lines]))
-    return Experiment(config=typed, raw=raw, name=config.stem)
+    arguments = _arguments(config, base, overrides, env_config)
+    return Experiment(config=typed, raw=raw, name=config.stem, arguments=arguments)
+
+
+def _arguments(config: Path, base: Path | None, overrides: Sequence[str], env_config: Path | None) -> tuple[str, ...]:
+    words = [] if base is None else ["--base", str(base)]
+    words += ["--config", str(config)]
+    words += [word for override in overrides for word in ("--set", override)]
+    if env_config not in (None, ENV_CONFIG):
+        words += ["--env-config", str(env_config)]
+    return tuple(words)
 
 
 def save_config(raw: dict[str, Any], path: Path) -> None:
@@ -119,7 +131,8 @@ def _not_needed(merged: dict[str, Any], purpose: Purpose) -> tuple[KeyPath, ...]
         return ("data",), ("training", "logdir"), weights
     data = merged.get("data")
     has_target = isinstance(data, dict) and data.get("target") is not None
-    return (("data", "source", "path"), weights) if has_target else (weights,)
+    source = (("data", "source", "path"), ("data", "source", "prepared"))
+    return (*source, weights) if has_target else (weights,)
 
 
 def _with_seed(config: dict[str, Any], seed: int) -> dict[str, Any]:

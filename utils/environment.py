@@ -10,6 +10,9 @@ from utils.config_messages import KeyPath, Problem
 from utils.errors import UserError
 from utils.yaml_io import read_mapping
 
+# The file of --env-config, unless another is given.
+ENV_CONFIG = Path(__file__).parents[1] / "configs" / "env_config.yml"
+
 _REFERENCE = re.compile(r"\$ENV:([A-Za-z_][A-Za-z0-9_]*)?")
 _HOME = re.compile(r"\$HOME\b|\$\{HOME\}")
 

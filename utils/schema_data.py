@@ -33,6 +33,7 @@ class DatasetConfig(Section):
 
     dataset: DatasetName
     path: str
+    prepared: str | None = None  # folder with what `python -m dataset.prepare` made of the files
     n_classes: PositiveInt
     dataset_seed: Integer = 42
     width: PositiveInt

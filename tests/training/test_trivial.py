@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from dataset.experiment import dataset_use, open_dataset
 from dataset.loader import eval_loader
 from runs import ROOT
 from training import trivial
-from training.build import open_dataset
 from utils.config import load_experiment
 from utils.geometry import inverse_to_metres
 
@@ -30,7 +30,7 @@ def samples(experiment):
     config = experiment.config
     splits = {}
     for split in ("train", "val"):
-        dataset = open_dataset(config, config.data.source, split=split, training=False)
+        dataset = open_dataset(experiment, dataset_use(config, config.data.source, split=split, training=False))
         splits[split] = next(iter(eval_loader(dataset, batch_size=100, workers=0)))
     return splits
 

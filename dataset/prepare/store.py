@@ -1,0 +1,207 @@
+"""The folder of prepared arrays of one dataset at one size: its parts, what they hold, and the lock of who writes."""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dataset.prepare.rows import ARRAYS, Row, Stamp, Stamps, array_type
+from utils.errors import UserError
+
+FORMAT = 1  # to be raised whenever a row of the same files would hold other values
+MANIFEST = "manifest.json"
+_PART = re.compile(r"part-\d{4,}")
+_DISCARDED = ".discarded"
+
+Place = tuple[int, int]  # of a row: position of its part in `Store.parts()`, row of the part's arrays
+
+
+class NotPrepared(UserError):
+    """Prepared data that is missing, stale, damaged or of something else; preparing again mends it."""
+
+
+class Store:
+    """Prepared arrays of one dataset at one size.
+
+    Args:
+        base: the folder of `data.prepared`.
+        dataset, width, height: whose arrays and how large.
+    """
+
+    def __init__(self, base: Path, *, dataset: str, width: int, height: int) -> None:
+        self.folder = base / f"{dataset}_{width}x{height}"
+        self.width = width
+        self.height = height
+        self.header = {"format": FORMAT, "dataset": dataset, "width": width, "height": height}
+
+    def folders(self) -> list[Path]:
+        """The parts' folders, the newest first."""
+        if not self.folder.is_dir():
+            return []
+        parts = [path for path in self.folder.iterdir() if _PART.fullmatch(path.name)]
+        return sorted(parts, key=lambda path: int(path.name.partition("-")[2]), reverse=True)
+
+    def parts(self) -> list["Part"]:
+        """All parts, the newest first.
+
+        Raises:
+            NotPrepared: One of them is damaged or holds something else.
+        """
+        return [Part(folder, self) for folder in self.folders()]
+
+    def sound_parts(self) -> list["Part"]:
+        """The parts that can be used, the newest first."""
+        parts = []
+        for folder in self.folders():
+            try:
+                parts.append(Part(folder, self))
+            except NotPrepared:
+                continue
+        return parts
+
+    def next_folder(self) -> Path:
+        """Where the next part goes."""
+        last = next((int(path.name.partition("-")[2]) for path in self.folders()), 0)
+        return self.folder / f"part-{last + 1:04d}"
+
+    def array(self, part: Path, name: str) -> np.ndarray:
+        """An array of a part, mapped into memory and not to be written to.
+
+        Raises:
+            NotPrepared: It is missing, truncated or of another shape.
+        """
+        path = part / f"{name}.npy"
+        dtype, shape = array_type(name, width=self.width, height=self.height)
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise NotPrepared(f"{path}: missing or damaged ({error})") from error
+        if array.dtype != dtype or array.shape[1:] != shape:
+            raise NotPrepared(f"{path}: damaged, it holds {array.dtype} {array.shape}, rows are {dtype} {shape}")
+        return np.asarray(array)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps others from writing; the system lets go of the lock when the process ends, however it does.
+
+        Raises:
+            UserError: Somebody else is writing, or the folder cannot be made.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = open(self.folder / ".lock", "a")
+        except OSError as error:
+            raise UserError(
+                f"{self.folder}: cannot be created ({error.strerror}); choose a writable folder with data.prepared"
+            ) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(
+                    f"{self.folder}: another `python -m dataset.prepare` is writing there; wait until it is done"
+                ) from error
+            yield
+
+    def tidy(self) -> None:
+        """Remove parts that are damaged, and those of which newer parts hold every file of the same dataset folder."""
+        sound = {part.folder: part for part in self.sound_parts()}
+        covered: set[tuple[str, Row]] = set()
+        for folder in self.folders():
+            rows = {(sound[folder].root, row) for row in sound[folder].rows} if folder in sound else set()
+            if rows <= covered:
+                self._discard(folder)
+            covered |= rows
+        shutil.rmtree(self.folder / _DISCARDED, ignore_errors=True)
+
+    def _discard(self, folder: Path) -> None:
+        # Moved first: a part that is half removed would be a damaged one.
+        shutil.rmtree(self.folder / _DISCARDED, ignore_errors=True)
+        os.replace(folder, self.folder / _DISCARDED)
+
+
+class Part:
+    """One complete set of arrays.
+
+    Attributes:
+        folder: where it is.
+        root: the folder of the dataset it was made of, at that time.
+        rows: for each row its position in the arrays, and the stamps of its files.
+
+    Raises:
+        NotPrepared: It is damaged, or holds something else than its store.
+    """
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self.folder = folder
+        path = folder / MANIFEST
+        counts: dict[str, int] = {}
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+            found = {key: manifest[key] for key in store.header}
+            if found != store.header:
+                raise NotPrepared(f"{path}: is of {_told(found)}, needed is {_told(store.header)}")
+            self.root: str = manifest["root"]
+            self.rows = dict(_listed(manifest["rows"]))
+            for row, (number, _) in self.rows.items():
+                for array in ARRAYS[row.kind]:
+                    counts[array] = max(counts.get(array, 0), number + 1)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise NotPrepared(f"{path}: missing or damaged ({error!r})") from error
+        for array, count in counts.items():
+            if len(store.array(folder, array)) < count:
+                raise NotPrepared(f"{folder / array}.npy: damaged, it has fewer rows than {path} lists")
+
+
+def _listed(rows: dict[str, list[list[Any]]]) -> Iterator[tuple[Row, tuple[int, tuple[Stamp, ...]]]]:
+    """Rows of a manifest: `{kind: [[number, [file, size, time], ...], ...]}`."""
+    for kind, entries in rows.items():
+        for number, *files in entries:
+            yield (
+                Row(kind, tuple(file for file, _, _ in files)),
+                (number, tuple((size, time) for _, size, time in files)),
+            )
+
+
+def _told(header: dict[str, Any]) -> str:
+    return "{dataset} at {width}x{height}, format {format}".format(**header)
+
+
+class Index:
+    """Finds rows in parts.
+
+    Args:
+        parts: where to look.
+        stamps: of the files as they are now.
+    """
+
+    def __init__(self, parts: Sequence[Part], stamps: Stamps) -> None:
+        self.parts = parts
+        self.stamps = stamps
+
+    def find(self, row: Row) -> Place | None:
+        """Where a row is that was made of the very files there are now."""
+        now = self.stamps.of(row)
+        for position, part in enumerate(self.parts):
+            number, then = part.rows.get(row, (None, None))
+            if then == now:
+                return position, number
+        return None
+
+    def difference(self, row: Row) -> str:
+        """Which file of a row that was not found is not as it was, and how."""
+        stored = next((part.rows[row][1] for part in self.parts if row in part.rows), None)
+        if stored is None:
+            return f"{row.files[0]}, which is not prepared ({row.kind} of sample {row.name})"
+        pairs = zip(row.files, stored, self.stamps.of(row), strict=True)
+        file, then, now = next((file, then, now) for file, then, now in pairs if then != now)
+        if now is None:
+            return f"{file}, which is no longer there"
+        return f"{file}, which was written to since ({then[0]} bytes then, {now[0]} now)"
