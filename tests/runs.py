@@ -12,6 +12,7 @@ from unittest.mock import patch
 import torch
 
 import main
+from dataset.prepare.__main__ import main as prepare_main
 from utils.config import Experiment, Purpose, load_experiment
 from utils.console import LOGGER_NAME
 from utils.yaml_io import read_mapping
@@ -87,6 +88,12 @@ def run_here(monkeypatch, *words: str) -> int:
             return main.main()
         except SystemExit as usage:  # argparse
             return usage.code
+
+
+def prepare_here(*words: str) -> int:
+    """`python -m dataset.prepare` with a command line, in this process; gives the exit status."""
+    with _put_back():
+        return prepare_main(list(words))
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """What an experiment needs prepared: the rows of every dataset it reads whose config says `prepared`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from dataset.arrays import ArrayReader
 from dataset.build import Listing, list_samples
 from dataset.experiment import DatasetUse, target_use, training_use, validation_use
 from dataset.prepare.rows import Row, Stamps, sample_rows
-from dataset.prepare.store import Index, Part, Store
+from dataset.prepare.store import Index, Store
 from utils.errors import UserError
 from utils.schema import Config
 
@@ -27,9 +26,9 @@ class Plan:
     root: Path
     readers: dict[Row, ArrayReader]
 
-    def missing(self, parts: Sequence[Part]) -> list[Row]:
-        """The rows that no part holds as the files are now."""
-        index = Index(parts, Stamps(self.root))
+    def missing(self) -> list[Row]:
+        """The rows that the store does not hold as the files are now."""
+        index = Index(self.store.sound_parts(), Stamps(self.root))
         return [row for row in self.readers if index.find(row) is None]
 
 

@@ -39,7 +39,7 @@ def prepare(experiment: Experiment) -> None:
             finished = take_over(store)
             if finished:
                 LOGGER.info("%s: going on after %d files that a stopped run had finished", store.folder, finished)
-        work = [(plan, plan.missing(plan.store.sound_parts())) for plan in plans]
+        work = [(plan, plan.missing()) for plan in plans]
         missing = sum(len(rows) for _, rows in work)
         total = sum(len(plan.readers) for plan in plans)
         _require_space(work)
@@ -86,7 +86,7 @@ def _write_row(plan: Plan, row: Row, staging: Staging, number: int) -> None:
 
 def _require_complete(plan: Plan) -> None:
     """Raises a UserError where a file was written to after it had been read."""
-    missing = plan.missing(plan.store.parts())
+    missing = plan.missing()
     if missing:
         raise _changed(plan.root / missing[0].files[0])
 
