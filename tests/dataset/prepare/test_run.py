@@ -4,7 +4,6 @@ import errno
 import json
 import logging
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -17,7 +16,7 @@ import pytest
 from dataset.prepare import run, staging
 from dataset.prepare.run import prepare
 from dataset.prepare.store import NotPrepared, Store
-from runs import ROOT, files_below, prepare_here
+from runs import ROOT, files_below
 from tests.dataset.files import write_cityscapes, write_nyudv2, write_synthia
 from tests.dataset.prepare.experiments import NAMES, assert_same_samples, experiment, open_all, words
 from utils.errors import UserError
@@ -293,32 +292,3 @@ def test_a_folder_that_cannot_be_made(roots):
 def test_no_folder_given(roots):
     with pytest.raises(UserError, match=r"data.prepared: not set; .* --set data.prepared=FOLDER"):
         prepare(experiment("nyudv2", roots))
-
-
-# --- the command line ---
-
-
-def test_the_command_says_what_it_wrote_and_how_to_use_it(roots, capsys):
-    line = words("nyudv2", roots, prepared=roots / "prepared")
-    assert prepare_here(*line) == 0
-    out = capsys.readouterr().out
-    (part,) = roots.glob("prepared/nyudv2_32x32/part-*")
-    size = sum(path.stat().st_size for path in part.iterdir())
-    assert f"wrote 3 frames, 3 semseg, 3 depth, 3 normals, 3 edges of {roots / 'nyudv2'} to {part}: " in out
-    assert f": {size / 1000:.3g} kB" in out
-    used = shlex.split(next(line for line in out.splitlines() if line.startswith("use it: ")).removeprefix("use it: "))
-    assert used[:2] == ["python", "main.py"] and sorted(used[2:]) == sorted(line)
-
-
-def test_mistakes_and_stops_are_exit_statuses(roots, capsys, monkeypatch):
-    assert prepare_here(*words("nyudv2", roots)) == 2
-    assert capsys.readouterr().err.startswith("error: data.prepared: not set")
-    assert prepare_here(*words("nyudv2", roots, "data.prepare=x")) == 2
-    assert "did you mean 'prepared'?" in capsys.readouterr().err
-
-    def read_row(reader, row):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(run, "read_row", read_row)
-    assert prepare_here(*words("nyudv2", roots, prepared=roots / "prepared")) == 130
-    assert "the same command goes on where it was" in capsys.readouterr().err
