@@ -9,6 +9,7 @@ Shapes: B batch, C channels, (h, w) size of the level, s downscale, N = (h/s)(w/
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from utils.convolution import Conv2d
 from utils.layers import ConvNormReLU, convolve_parts
 from vendor.mtlpt.attention import SigmoidAttention
 
@@ -85,7 +86,7 @@ class DirectionFeature(nn.Module):
         super().__init__()
         if not (use_attention or use_self_attention):
             raise ValueError("a direction feature needs the attention, the self-attention or both, got neither")
-        self.extract = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+        self.extract = Conv2d(channels, channels, 3, padding=1)
         self.self_attention = None
         self.attention = None
         width = 0

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.upsampling import convolve_doubled, pad_by_one
+from utils.convolution import Conv2d, convolve
 from utils.errors import UserError
 from utils.layers import ConvNormReLU
 from vendor.three_ways.aspp import ASPP
@@ -27,7 +28,7 @@ class ConvBlock(nn.Module):
 
     def __init__(self, *, in_channels: int, out_channels: int, batch_norm: bool, dropout: float) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=3)
+        self.conv = Conv2d(in_channels, out_channels, 3)
         self.norm = nn.BatchNorm2d(out_channels) if batch_norm else nn.Identity()
         # In place: neither convolution nor batch norm needs its output for its gradient.
         self.act = nn.ELU(inplace=True)
@@ -61,7 +62,7 @@ class MergeBlock(ConvBlock):
             below, beside = self.conv.weight.split([x.shape[1], self.conv.in_channels - x.shape[1]], dim=1)
             convolved = convolve_doubled(x, below, self.conv.bias)  # [B,out_channels,h',w']
             if skip is not None:
-                convolved = convolved.add_(F.conv2d(_reflect(skip), beside))
+                convolved = convolved.add_(convolve(_reflect(skip), beside))
             return self.finish(convolved)
         if x.shape[-2:] != torch.Size(size):
             x = F.interpolate(x, size=tuple(size), mode="nearest")  # [B,C,h',w']
@@ -73,7 +74,7 @@ class SigmoidPrediction(nn.Module):
 
     def __init__(self, *, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=3)
+        self.conv = Conv2d(in_channels, out_channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,in_channels,h,w] -> [B,out_channels,h,w], float32 also under autocast."""

@@ -12,9 +12,10 @@ channels_last on a GPU, go to float32 under the CPU's autocast, and keep their i
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from utils.convolution import convolve
 
 
 def convolve_doubled(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -31,7 +32,7 @@ def convolve_doubled(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
     padded = pad_by_one(x, mode="replicate")  # [B,C,h+2,w+2]
     kernels = [kernel for rows in _phases(weight, dim=2) for kernel in _phases(rows, dim=3)]  # four of [C_out,C,2,2]
     bias = None if bias is None else bias.repeat(4)
-    windows = F.conv2d(padded, torch.cat(kernels), bias)  # [B,4*C_out,h+1,w+1]
+    windows = convolve(padded, torch.cat(kernels), bias)  # [B,4*C_out,h+1,w+1]
     return _Interleave.apply(windows)
 
 

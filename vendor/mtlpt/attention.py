@@ -6,6 +6,8 @@ Source: Multi-Task-Learning-PyTorch (Simon Vandenhende).
 
 from torch import Tensor, nn
 
+from utils.convolution import Conv2d
+
 
 class SigmoidAttention(nn.Module):
     """conv(x) * sigmoid(gate(x)): what a feature has to say, and where it should be listened to.
@@ -17,8 +19,8 @@ class SigmoidAttention(nn.Module):
 
     def __init__(self, *, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
-        self.gate = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
+        self.conv = Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.gate = Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,in_channels,H,W] -> [B,out_channels,H,W]."""

@@ -1,0 +1,96 @@
+"""3x3 convolutions (of any small kernel) whose weights learn as fast on a CPU as their outputs are computed.
+
+On processors without AVX-512, oneDNN has no good kernel for the weight gradient of a channels_last convolution: it runs
+at a tenth to a half of the speed of the other two thirds of a training step, the slower the larger the map. Written as
+one matrix product a tap over the whole map, it runs at theirs. GPUs and other number formats keep PyTorch's own.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+
+class Conv2d(nn.Conv2d):
+    """`nn.Conv2d` of stride 1 without dilation or groups, by `convolve`; weights and names are the same.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: side of the kernel.
+        padding: zeros added on each side.
+        bias: whether there is one.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, *, padding: int = 0, bias: bool = True
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, padding=padding, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,in_channels,h,w] -> [B,out_channels,h+2*padding-kernel_size+1,w+2*padding-kernel_size+1]."""
+        return convolve(x, self.weight, self.bias, padding=self.padding[0])
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, padding: int = 0) -> Tensor:
+    """`F.conv2d` of stride 1, equal up to rounding in its weight gradient, in everything else to the bit.
+
+    Args:
+        x: [B,C,h,w].
+        weight: [C_out,C,k,k].
+        bias: [C_out].
+        padding: zeros added on each side.
+
+    Returns:
+        [B,C_out,h+2*padding-k+1,w+2*padding-k+1].
+    """
+    learns = weight.requires_grad and torch.is_grad_enabled()
+    if learns and x.device.type == "cpu" and x.dtype is torch.float32 and not torch.is_autocast_enabled("cpu"):
+        return _Convolution.apply(x, weight, bias, padding)
+    return F.conv2d(x, weight, bias, padding=padding)
+
+
+class _Convolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.padding = padding
+        return F.conv2d(x, weight, bias, padding=padding)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None, None]:
+        x, weight = ctx.saved_tensors
+        wants_x, _, wants_bias, _ = ctx.needs_input_grad
+        pad = [ctx.padding] * 2
+        of_x = None
+        if wants_x:
+            of_x, _, _ = torch.ops.aten.convolution_backward(
+                grad, x, weight, None, [1, 1], pad, [1, 1], False, [0, 0], 1, [True, False, False]
+            )
+        of_bias = grad.sum((0, 2, 3)) if wants_bias else None
+        return of_x, _weight_gradient(x, grad, weight.shape[-1], ctx.padding), of_bias, None
+
+
+def _weight_gradient(x: Tensor, grad: Tensor, k: int, padding: int) -> Tensor:
+    """[C_out,C,k,k]: for each tap the product of the output's gradient and the input it has seen there.
+
+    Both maps are laid out on the grid of the padded input, the gradient with zeros where there is no output. Then the
+    input that a tap has seen at all positions is the whole map from an offset on, in one piece.
+    """
+    seen = F.pad(x, [padding] * 4) if padding else x  # [B,C,h,w], h and w of the padded input
+    height, width = seen.shape[-2:]
+    on_grid = F.pad(grad, (0, width - grad.shape[-1], 0, height - grad.shape[-2]))  # [B,C_out,h,w]
+    seen, on_grid = _pixels(seen), _pixels(on_grid).t()  # [N,C] and [C_out,N]
+    taps = grad.new_empty(k * k, len(on_grid), seen.shape[1])
+    for tap, product in enumerate(taps):
+        offset = tap // k * width + tap % k
+        torch.mm(on_grid[:, : len(seen) - offset], seen[offset:], out=product)
+    return taps.permute(1, 2, 0).unflatten(2, (k, k))  # [k*k,C_out,C] -> [C_out,C,k*k] -> [C_out,C,k,k]
+
+
+def _pixels(x: Tensor) -> Tensor:
+    """[B,C,h,w] -> [N,C], N = B*h*w; a view when x is channels_last."""
+    return x.flatten(2).transpose(1, 2).reshape(-1, x.shape[1])  # [B,C,h*w] -> [B,h*w,C] -> [N,C]
