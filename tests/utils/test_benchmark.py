@@ -1,7 +1,8 @@
-"""The memory benchmark: its meter against known sizes, and what it prints for a small experiment."""
+"""The benchmarks: their meters against known sizes, and what they print for a small experiment."""
 
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,10 @@ import torch
 from dataset.build import build_dataset
 from dataset.noise import build_noise
 from runs import ROOT, few_threads, small_experiment
-from utils import benchmark
+from training.precision import Precision
+from utils.benchmark import __main__ as benchmark
+from utils.benchmark.memory import _peak_on_cpu
+from utils.benchmark.step import CONVOLUTIONS, forward_flops, yardstick
 
 DA = ("--base", "configs/demo/da/fs_bs4.yml", "--config", "configs/demo/da/resnet18_ours_SD.yml")
 FS = ("--base", "configs/demo/fs_bs4.yml", "--config", "configs/demo/resnet18_ours_SDNE.yml")
@@ -37,7 +41,7 @@ def test_the_meter_counts_what_is_held_at_once():
         del pair
         return "done"
 
-    peak, result = benchmark._peak_on_cpu(work)
+    peak, result = _peak_on_cpu(work)
     assert result == "done"
     assert peak == pytest.approx(7 * 2**20, rel=1e-3)
 
@@ -49,7 +53,7 @@ def test_adaptation_is_measured_beside_its_supervised_step(monkeypatch, capfd):
     assert status == 0 and out.count("\n") == 1
     figures = json.loads(out)
     assert set(figures) == {
-        "benchmark", "config", "device", "method", "size", "batch", "amp", "peak_mib", "state_mib",
+        "benchmark", "config", "device", "threads", "method", "size", "batch", "amp", "peak_mib", "state_mib",
         "supervised_peak_mib", "supervised_state_mib", "ratio",
     }  # fmt: skip
     assert figures["size"] == [64, 96] and figures["batch"] == 2 and figures["config"] == "resnet18_ours_SD"
@@ -81,6 +85,7 @@ def test_a_supervised_experiment_has_one_figure_that_grows_with_the_images(monke
         (("--size", "64"), "--size 64: expected HxW in pixels"),
         (("--size", "60x64"), "60 is not divisible by 32"),
         (("--device", "tpu9"), "--device tpu9: cannot be used"),
+        (("--repeats", "0"), "--repeats 0: expected 1 or more"),
     ],
 )
 def test_mistakes_are_the_users(monkeypatch, capfd, words, message):
@@ -100,3 +105,25 @@ def test_noise_has_the_form_of_the_files(demo_nyudv2, monkeypatch):
     assert form(noise[0]) == form(real[0])
     assert noise.class_names == real.class_names
     assert torch.equal(noise[1]["image"], noise[1]["image"]) and not torch.equal(noise[0]["image"], noise[1]["image"])
+
+
+def test_a_step_is_measured_beside_a_convolution(monkeypatch, capfd):
+    status, out, _ = measure(monkeypatch, capfd, "step", *FS, "--size", "64x64", *SMALL, "--repeats", "2")
+    assert status == 0 and out.count("\n") == 1
+    figures = json.loads(out)
+    assert figures["benchmark"] == "step" and figures["size"] == [64, 64] and figures["batch"] == 2
+    assert 0 < figures["fastest_step"] <= figures["seconds_per_step"] and figures["peak_mib"] > 0
+    assert figures["images_per_second"] == pytest.approx(2 / figures["seconds_per_step"], rel=0.02)
+    achieved = figures["model_gflop"] / figures["seconds_per_step"]
+    assert figures["gflop_per_second"] == pytest.approx(achieved, rel=0.02)
+    assert figures["ratio"] == pytest.approx(achieved / figures["peak_gflop_per_second"], rel=0.05)
+
+
+def test_operations_are_those_of_every_stream_and_of_the_yardstick():
+    model = torch.nn.Conv2d(3, 4, 3, padding=1)
+    precision = Precision(device=torch.device("cpu"), use_amp=False, amp_dtype="bfloat16")
+    setting = SimpleNamespace(model=model, precision=precision)
+    batches = {"source": {"image": torch.rand(2, 3, 5, 6)}, "target": {"image": torch.rand(1, 3, 5, 6)}}
+    assert forward_flops(setting, batches) == 3 * (2 * 4 * 3 * 9) * 5 * 6
+    _, operations = yardstick(setting, torch.device("cpu"))
+    assert operations == CONVOLUTIONS * 2 * (2 * 128 * 128 * 9) * 128 * 256

@@ -1,0 +1,92 @@
+"""Benchmarks of an experiment on this machine: `python -m utils.benchmark KIND --base B --config C [--size HxW]`.
+
+Prints one line of JSON. `step` and `memory` run on images of noise: neither datasets nor pretrained weights are needed.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from training.device import choose_device, set_switches
+from utils.benchmark.memory import memory
+from utils.benchmark.step import step
+from utils.config import Experiment, load_experiment
+from utils.errors import UserError
+
+KINDS = {
+    "step": "seconds of a training step, and its share of a convolution's speed",
+    "memory": "peak memory of a training step",
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Every command-line option, with its help."""
+    parser = argparse.ArgumentParser(prog="python -m utils.benchmark", description=__doc__.partition("\n")[0])
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    for name, text in KINDS.items():
+        kind = kinds.add_parser(name, help=text)
+        kind.add_argument("--config", type=Path, required=True, metavar="FILE", help="experiment file (YAML)")
+        kind.add_argument("--base", type=Path, metavar="FILE", help="file whose sections --config replaces")
+        kind.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="as of main.py"
+        )
+        kind.add_argument("--size", metavar="HxW", help="size of the samples (default: the config's)")
+        kind.add_argument("--device", metavar="NAME", help="cpu, cuda ... (default: CUDA where there is one)")
+        kind.add_argument("--amp", action="store_true", help="short for --set training.use_amp=true")
+        kind.add_argument("--compile", action="store_true", help="short for --set training.compile=true")
+        kind.add_argument("--repeats", type=int, default=5, metavar="N", help="repetitions (default: %(default)s)")
+    return parser
+
+
+def load(arguments: argparse.Namespace) -> Experiment:
+    """The experiment to measure, its samples of `--size`.
+
+    Raises:
+        UserError: A mistake in the experiment or the size.
+    """
+    files = {"config": arguments.config, "base": arguments.base, "purpose": "predict"}  # no dataset has to be there
+    switches = {"training.use_amp=true": arguments.amp, "training.compile=true": arguments.compile}
+    overrides = [*arguments.overrides, *(override for override, wanted in switches.items() if wanted)]
+    experiment = load_experiment(overrides=overrides, **files)
+    if arguments.size is None:
+        return experiment
+    height, separator, width = arguments.size.partition("x")
+    if not (separator and height.isdecimal() and width.isdecimal()):
+        raise UserError(f"--size {arguments.size}: expected HxW in pixels, such as 256x512")
+    roles = ["source"] if experiment.config.data.target is None else ["source", "target"]
+    values = {"height": height, "width": width, "crop_h": "null", "crop_w": "null"}
+    sizes = [f"data.{role}.{key}={value}" for role in roles for key, value in values.items()]
+    return load_experiment(overrides=[*overrides, *sizes], **files)
+
+
+def measure(arguments: argparse.Namespace, experiment: Experiment, device: torch.device) -> dict[str, Any]:
+    """The result of the kind of benchmark asked for."""
+    match arguments.kind:
+        case "step":
+            return step(experiment, device, repeats=arguments.repeats)
+        case "memory":
+            return memory(experiment, device)
+
+
+def main() -> int:
+    """Measure and print; exit status 2 for the user's mistakes."""
+    arguments = build_parser().parse_args()
+    try:
+        if arguments.repeats < 1:
+            raise UserError(f"--repeats {arguments.repeats}: expected 1 or more")
+        experiment = load(arguments)
+        device = choose_device(arguments.device)
+        set_switches(device, benchmark=experiment.config.training.benchmark, detect_anomaly=False)
+        print(json.dumps(measure(arguments, experiment, device)))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""Speed of a training step, beside the speed of one large convolution in the same run.
+
+The yardstick is a 3x3 convolution of 128 to 128 channels at 128x256, channels_last, in the step's number format: about
+the best that a network of such layers can reach. Steps and convolutions alternate, so that a machine that slows down
+slows both.
+"""
+
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from training.setting import Batch, Setting
+from utils.benchmark.clock import seconds_of
+from utils.benchmark.memory import peak_of_step
+from utils.benchmark.noise import describe, noise_batches, noise_setting
+from utils.config import Experiment
+
+CHANNELS, HEIGHT, WIDTH = 128, 128, 256  # of the yardstick
+CONVOLUTIONS = 10  # timed together, as one alone is short
+
+
+def step(experiment: Experiment, device: torch.device, *, repeats: int) -> dict[str, Any]:
+    """Median seconds of an optimizer step, and the share of the yardstick's speed it reaches.
+
+    The floating point operations of a step are three times those of the network's forward passes over the images of
+    every stream, as they are run; losses, discriminators and the pose network are not counted.
+    """
+    peak_bytes, _ = peak_of_step(experiment, device)
+    setting, _ = noise_setting(experiment, device)
+    training = experiment.config.training
+    batches = next(noise_batches(experiment, setting, device))
+
+    def one_step() -> None:
+        # The last step of the run, for whatever the experiment starts with later is part of it.
+        for _ in range(training.accumulate):
+            setting.backward(batches, step=training.iterations, share=1 / training.accumulate)
+        setting.update()
+
+    convolve, convolution_flops = yardstick(setting, device)
+    operations = 3 * forward_flops(setting, batches) * training.accumulate
+    for _ in range(2):
+        one_step()
+        convolve()
+    steps, convolutions = [], []
+    for _ in range(repeats):
+        convolutions.append(seconds_of(convolve, device))
+        steps.append(seconds_of(one_step, device))
+    seconds = statistics.median(steps)
+    achieved, peak = operations / seconds, convolution_flops / statistics.median(convolutions)
+    return describe(experiment, device, "step") | {
+        "compile": training.compile,
+        "seconds_per_step": round(seconds, 4),
+        "fastest_step": round(min(steps), 4),
+        "images_per_second": round(experiment.config.data.train_bs * training.accumulate / seconds, 3),
+        "model_gflop": round(operations / 1e9, 1),
+        "gflop_per_second": round(achieved / 1e9, 1),
+        "peak_gflop_per_second": round(peak / 1e9, 1),
+        "ratio": round(achieved / peak, 3),
+        "peak_mib": round(peak_bytes / 2**20, 1),
+    }
+
+
+def forward_flops(setting: Setting, batches: dict[str, Batch]) -> int:
+    """Floating point operations of the network's forward passes over one batch of every stream."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), setting.precision.autocast():
+        for batch in batches.values():
+            setting.model(batch["image"])
+    return counter.get_total_flops()
+
+
+def yardstick(setting: Setting, device: torch.device) -> tuple[Callable[[], None], int]:
+    """Some large convolutions in the number format of the setting, and the floating point operations of them."""
+    memory = {"memory_format": torch.channels_last}
+    dtype = setting.precision.dtype
+    layer = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1).to(device, dtype, **memory)
+    x = torch.randn(2, CHANNELS, HEIGHT, WIDTH, device=device).to(dtype=dtype, **memory)
+
+    @torch.no_grad()
+    def convolve() -> None:
+        for _ in range(CONVOLUTIONS):
+            layer(x)
+
+    return convolve, 2 * CONVOLUTIONS * x.numel() * CHANNELS * 9
