@@ -70,7 +70,7 @@ def test_adaptation_is_measured_beside_its_supervised_step(monkeypatch, capfd):
 
 def test_a_supervised_experiment_has_one_figure_that_grows_with_the_images(monkeypatch, capfd):
     peaks = []
-    for size in ("64x64", "128x128"):
+    for size in ("128x128", "256x256"):  # large enough for the images to outweigh the weights
         status, out, _ = measure(monkeypatch, capfd, "memory", *FS, "--size", size, *SMALL)
         assert status == 0
         figures = json.loads(out)
