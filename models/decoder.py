@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.upsampling import convolve_doubled, pad_by_one
+from utils.checkpointing import run_checkpointed
 from utils.convolution import Conv2d, convolve
 from utils.errors import UserError
 from utils.layers import ConvNormReLU
@@ -129,6 +130,7 @@ class Decoder(nn.Module):
     Attributes:
         levels: ModuleDict of `DecoderLevel`, "n" to "0".
         predictions: ModuleDict, one for each of `active_scales`, in that order.
+        checkpoints_activations: run the levels again in the backward pass instead of keeping what is in them.
     """
 
     def __init__(
@@ -153,6 +155,7 @@ class Decoder(nn.Module):
         self.active_scales = tuple(active_scales)
         self.num_ch_dec = tuple(num_ch_dec)
         self.level_order = tuple(range(top, -1, -1))
+        self.checkpoints_activations = False
 
         self.levels = nn.ModuleDict()
         below = encoder_channels[-1]
@@ -200,7 +203,9 @@ class Decoder(nn.Module):
         """
         predictions = {}
         for level in levels:
-            x = self.levels[str(level)](x, features[level - 1] if level > 0 else None)
+            finer = features[level - 1] if level > 0 else None
+            block = self.levels[str(level)]
+            x = run_checkpointed(block, x, finer) if self.checkpoints_activations else block(x, finer)
             if level in self.active_scales:
                 predictions[level] = self.predictions[str(level)](x)
         return x, predictions

@@ -13,6 +13,7 @@ import torchvision
 from torch import Tensor, nn
 
 from models.weights import load_strictly, read_weights
+from utils.checkpointing import run_checkpointed
 from utils.errors import UserError
 
 NAMES = ("resnet18", "resnet50", "resnet101")
@@ -33,6 +34,7 @@ class Encoder(nn.Module):
     Attributes:
         channels: of the five features, finest first.
         reductions: their strides, how many image pixels one position spans along each axis.
+        checkpoints_activations: run the residual blocks again in the backward pass instead of keeping what is in them.
     """
 
     def __init__(self, *, name: str, use_dilation: bool = False, in_channels: int = 3) -> None:
@@ -55,6 +57,7 @@ class Encoder(nn.Module):
         width = resnet.fc.in_features
         self.channels = (64, width // 8, width // 4, width // 2, width)
         self.reductions = (2, 4, 8, 16, 16 if use_dilation else 32)
+        self.checkpoints_activations = False
         self._is_frozen = False
 
     def forward(self, image: Tensor) -> list[Tensor]:
@@ -64,7 +67,8 @@ class Encoder(nn.Module):
         features = [stem]
         x = self.maxpool(stem)  # [B,64,H/4,W/4]
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = stage(x)
+            for block in stage:
+                x = run_checkpointed(block, x) if self.checkpoints_activations else block(x)
             features.append(x)
         return features
 

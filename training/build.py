@@ -23,6 +23,7 @@ from loss.build_video import build_photometric
 from metrics.build import build_metric
 from metrics.delta import baselines_in_percent
 from models.build import build_model
+from models.decoder import Decoder
 from models.discriminator import Discriminator
 from models.encoder import Encoder
 from models.feature_distance import FeatureDistance
@@ -128,6 +129,7 @@ def build_setting(
         frame_ids=config.data.source.frame_ids,
     )
     network = _place(network, config, device)
+    _checkpoint_activations(network, config)
     processes.broadcast_(network.state_dict().values())
     evaluator = build_evaluator(experiment, network, device, processes, debug=debug, build_data=build_data)
     optimizer = build_optimizer(config.optim, parameter_groups(network, config.setup.lr), device=device)
@@ -247,6 +249,12 @@ def _place(network: nn.Module, config: Config, device: torch.device) -> nn.Modul
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
     memory_format = torch.channels_last if config.training.channels_last else torch.contiguous_format
     return network.to(device=device, memory_format=memory_format)
+
+
+def _checkpoint_activations(network: nn.Module, config: Config) -> None:
+    for part in network.modules():
+        if isinstance(part, Encoder | Decoder):
+            part.checkpoints_activations = config.training.activation_checkpointing
 
 
 def _runner(network: nn.Module, config: Config) -> Callable[..., Any]:

@@ -36,7 +36,7 @@ def crosscheck(config: Config, *, trains: bool) -> list[Problem]:
         config: a config whose sections are valid each.
         trains: whether the run trains; some mistakes matter to training only.
     """
-    checks = [*NETWORK_CHECKS, _label_sets, _image_sizes, _video, _adaptation, _optimizer, _scheduler]
+    checks = [*NETWORK_CHECKS, _label_sets, _image_sizes, _video, _adaptation, _optimizer, _scheduler, _compiled]
     if trains:
         checks.append(_batch_of_one)
     return [problem for check in checks for problem in check(config)]
@@ -167,6 +167,13 @@ def _scheduler(config: Config) -> Iterator[Problem]:
     needed = _SCHEDULER_NEEDS.get(scheduler.name)
     if needed and getattr(scheduler.kwargs, needed) is None:
         yield (*path, needed), f"missing; the scheduler '{scheduler.name}' needs it"
+
+
+def _compiled(config: Config) -> Iterator[Problem]:
+    training = config.training
+    if training.compile and training.activation_checkpointing:
+        message = "torch.compile decides itself what to compute again; set this or training.compile to False"
+        yield ("training", "activation_checkpointing"), message
 
 
 def _batch_of_one(config: Config) -> Iterator[Problem]:

@@ -59,7 +59,7 @@ class TrainingConfig(Section):
     channels_last: bool = True
     compile: bool = False
     sync_bn: bool = False
-    activation_checkpointing: bool = False
+    activation_checkpointing: bool = False  # compute activations again in the backward pass: less memory, more time
     allow_world_size_change: bool = False
     benchmark: bool = True  # cudnn.benchmark
     detect_anomaly: bool = False

@@ -1,0 +1,40 @@
+"""Activation checkpointing: a part of a network is run again in its backward pass instead of keeping what it computed.
+
+PyTorch's own, with one thing added: the second run leaves the statistics of batch norms alone, which would otherwise
+move twice a step, so that training with and without is the same.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+
+def run_checkpointed(module: nn.Module, *inputs: Tensor | None) -> Tensor:
+    """`module(*inputs)`, keeping only the inputs for the backward pass; without gradients just that."""
+    if not torch.is_grad_enabled():
+        return module(*inputs)
+    return checkpoint(module, *inputs, use_reentrant=False, context_fn=partial(_contexts, module))
+
+
+def _contexts(module: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
+    """Those of the first and of the second run."""
+    return nullcontext(), _statistics_kept(module)
+
+
+@contextmanager
+def _statistics_kept(module: nn.Module) -> Iterator[None]:
+    norms = [norm for norm in module.modules() if isinstance(norm, _BatchNorm)]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        # With statistics switched off it would keep other tensors than in the first run, which PyTorch refuses.
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, (momentum, count) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count
