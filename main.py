@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from training.distributed import PeerLost, Processes, join_processes
 from training.loop import Diverged
 from training.predict import predict
 from training.run import Options, evaluate, train
@@ -51,8 +52,10 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace, processes: Processes) -> None:
     """Do what the command line asks."""
+    if arguments.predict and processes.is_distributed:
+        raise UserError("--predict: runs in a single process; start it with python instead of torchrun")
     needs = "predict" if arguments.predict else "evaluate" if arguments.evaluate else "train"
     experiment = load_experiment(
         arguments.config,
@@ -78,9 +81,10 @@ def run(arguments: argparse.Namespace) -> None:
             device=arguments.device,
         )
     elif arguments.evaluate:
-        evaluate(experiment, arguments.evaluate, options)
+        evaluate(experiment, arguments.evaluate, options, processes)
     else:
-        train(experiment, options)
+        train(experiment, options, processes)
+    processes.close()
 
 
 def main() -> int:
@@ -93,17 +97,19 @@ def main() -> int:
         parser.error("--weights, --output and --raw go with --predict (to benchmark weights: --evaluate WEIGHTS)")
     if arguments.debug and arguments.resume:
         parser.error("--debug keeps nothing, so there is nothing it could --resume; leave out one of them")
-    setup_console()
+    processes = Processes()
     try:
-        run(arguments)
+        processes = join_processes()
+        setup_console(quiet=not processes.is_main)
+        run(arguments, processes)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        processes.last_word(f"error: {error}")
         return 2
-    except Diverged as error:
-        print(f"failed: {error}", file=sys.stderr)
+    except (Diverged, PeerLost) as error:
+        processes.last_word(f"failed: {error}")
         return 1
     except Stopped as stopped:
-        print(stopped, file=sys.stderr)
+        processes.last_word(str(stopped))
         return 128 + stopped.signal
     except KeyboardInterrupt:
         return 130

@@ -119,16 +119,16 @@ def eval_loader(
 ) -> DataLoader:
     """One pass in order: over all processes every image exactly once, the last batch as small as it comes.
 
-    Process r gets the images r, r + world_size, ... Iterating raises UserError as in `train_loader`.
+    Process r gets the batches r, r + world_size, ... of those that a single process would have, since a loss may depend
+    on what is in a batch beside an image. Iterating raises UserError as in `train_loader`.
 
     Args:
         limit: only this many images of the dataset, the first ones, over all processes together.
     """
     _check_rank(rank, world_size)
     total = len(dataset) if limit is None else min(limit, len(dataset))
-    indices = range(rank, total, world_size)
-    batches = [list(indices[start : start + batch_size]) for start in range(0, len(indices), batch_size)]
-    return _loader(dataset, batches, workers=workers, pin_memory=pin_memory, persistent=False)
+    batches = [list(range(total)[start : start + batch_size]) for start in range(0, total, batch_size)]
+    return _loader(dataset, batches[rank::world_size], workers=workers, pin_memory=pin_memory, persistent=False)
 
 
 def _check_rank(rank: int, world_size: int) -> None:

@@ -11,14 +11,18 @@ def choose_device(name: str | None) -> torch.device:
     """The device asked for; without a wish, this process's GPU where there is one, else the CPU.
 
     Raises:
-        UserError: `name` is no device, or one this machine does not have.
+        UserError: `name` is no device, one this machine does not have, or too few GPUs for its processes.
     """
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         if device.type == "cuda" and device.index is None:
-            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+            device = torch.device("cuda", _local_rank())
+        elif device.type == "cuda" and _local_processes() > 1:
+            raise UserError(
+                f"--device {name}: one GPU for {_local_processes()} processes; --device cuda gives each one of its own"
+            )
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
@@ -26,6 +30,27 @@ def choose_device(name: str | None) -> torch.device:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device
+
+
+def _local_processes() -> int:
+    """How many processes `torchrun` started on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def _local_rank() -> int:
+    """This process's place among them, which is also its GPU.
+
+    Raises:
+        UserError: There are more of them than GPUs; on every process, whether there is a GPU for it or not.
+    """
+    rank, gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    wanted = max(_local_processes(), rank + 1)
+    if 0 < gpus < wanted:
+        raise UserError(
+            f"{wanted} processes on a machine with {gpus} GPU(s): start no more than {gpus} (torchrun "
+            "--nproc_per_node), or train on the CPU with --device cpu"
+        )
+    return rank
 
 
 def set_switches(device: torch.device, *, benchmark: bool, detect_anomaly: bool) -> None:

@@ -5,7 +5,10 @@ collective is a no-op. Tensors on a GPU travel over nccl, everything on the CPU 
 """
 
 import os
-from collections.abc import Iterable
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,14 +17,30 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from utils.errors import UserError
+
+TIMEOUT = timedelta(minutes=30)  # a collective that some process does not come to ends all after this
+BUCKET_BYTES = 25 * 2**20  # of gradients that travel together
+IN_FLIGHT = 2  # buckets on their way while the next is packed
+# Keys of the store through which one process says, once for all, why the run ends.
+CLAIM, SAID = "last_word/claims", "last_word/said"
+
+
+class PeerLost(Exception):
+    """Another process has ended or does not answer, so that this one cannot go on."""
+
 
 @dataclass(frozen=True)
 class Processes:
-    """This process's place among those that train together."""
+    """This process's place among those that train together.
+
+    Every process must come to the same collectives in the same order; each raises PeerLost where another has ended.
+    """
 
     rank: int = 0
     local_rank: int = 0
     world_size: int = 1
+    store: dist.Store | None = None
 
     @property
     def is_main(self) -> bool:
@@ -34,58 +53,70 @@ class Processes:
 
     def barrier(self) -> None:
         """Wait until every process is here."""
-        if self.is_distributed:
-            dist.barrier()
+        self.any(0)  # not dist.barrier(), which waits for the GPU too
 
     def sum_(self, tensors: Iterable[Tensor]) -> None:
         """Replace each tensor by its sum over all processes, in place."""
         if self.is_distributed:
-            for tensor in tensors:
-                dist.all_reduce(tensor)
+            with _collective():
+                for tensor in tensors:
+                    dist.all_reduce(tensor)
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace every gradient by its mean over all processes, in one collective a dtype.
+        """Replace every gradient by its mean over all processes.
 
-        One all-reduce after the last backward of a step, rather than DistributedDataParallel's hooks inside each:
-        those expect one forward and one backward that reach every parameter, while domain adaptation runs two of each
-        and a config may leave an output unsupervised. A parameter without gradient here counts as zero, since another
-        process may have one.
+        Called after the last backward of a step, in place of DistributedDataParallel's hooks inside each: those expect
+        one forward and one backward that reach every parameter, while domain adaptation runs two of each and a config
+        may leave an output unsupervised. A parameter with a gradient on some processes only counts as zero on the
+        others; one without any stays without, so that optimizers pass it over as they do in a single process.
         """
+        if not self.is_distributed:
+            return
         learning = [parameter for parameter in parameters if parameter.requires_grad]
-        if not self.is_distributed or all(parameter.grad is None for parameter in learning):
-            return  # nothing to share: a network whose training has not begun, on any process
-        by_dtype: dict[torch.dtype, list[Tensor]] = {}
-        for parameter in learning:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            by_dtype.setdefault(parameter.grad.dtype, []).append(parameter.grad)
-        for gradients in by_dtype.values():
-            flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-            dist.all_reduce(flat)
-            flat /= self.world_size
-            for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-                gradient.copy_(mean.view(gradient.shape))
+        known = torch.tensor([parameter.grad is not None for parameter in learning], dtype=torch.uint8)
+        with _collective():
+            dist.all_reduce(known, op=dist.ReduceOp.MAX)
+            gradients = [_gradient(p) for p, anywhere in zip(learning, known.tolist(), strict=True) if anywhere]
+            # In a few buckets rather than all at once, for memory and for packing one while another travels.
+            in_flight: deque[tuple[list[Tensor], Tensor, dist.Work]] = deque()
+            for bucket in _buckets(gradients):
+                flat = torch.cat([gradient.reshape(-1) for gradient in bucket])
+                in_flight.append((bucket, flat, dist.all_reduce(flat, async_op=True)))
+                if len(in_flight) > IN_FLIGHT:
+                    self._unpack_mean(*in_flight.popleft())
+            for sent in in_flight:
+                self._unpack_mean(*sent)
+
+    def _unpack_mean(self, bucket: list[Tensor], flat: Tensor, work: dist.Work) -> None:
+        """Wait for the sum of a bucket and spread its mean over the gradients."""
+        work.wait()
+        flat /= self.world_size
+        for gradient, mean in zip(bucket, flat.split([g.numel() for g in bucket]), strict=True):
+            gradient.copy_(mean.view(gradient.shape))
 
     def any(self, flag: int) -> int:
         """The largest of all processes' flags. Travels on the CPU, so that it never waits for the GPU."""
         if not self.is_distributed:
             return flag
         shared = torch.tensor([flag], dtype=torch.int64)
-        dist.all_reduce(shared, op=dist.ReduceOp.MAX)
+        with _collective():
+            dist.all_reduce(shared, op=dist.ReduceOp.MAX)
         return int(shared)
 
     def broadcast_(self, tensors: Iterable[Tensor]) -> None:
         """Replace each tensor by the main process's, in place."""
         if self.is_distributed:
-            for tensor in tensors:
-                dist.broadcast(tensor, src=0)
+            with _collective():
+                for tensor in tensors:
+                    dist.broadcast(tensor, src=0)
 
     def gather(self, value: Any) -> list[Any]:
         """Every process's `value`, in the order of ranks."""
         if not self.is_distributed:
             return [value]
         values: list[Any] = [None] * self.world_size
-        dist.all_gather_object(values, value)
+        with _collective():
+            dist.all_gather_object(values, value)
         return values
 
     def from_main(self, value: Any) -> Any:
@@ -93,21 +124,85 @@ class Processes:
         if not self.is_distributed:
             return value
         box = [value]
-        dist.broadcast_object_list(box, src=0)
+        with _collective():
+            dist.broadcast_object_list(box, src=0)
         return box[0]
 
+    def last_word(self, message: str) -> None:
+        """Say on stderr why the run ends, unless another process has said why.
+
+        Returns when it is said, by whichever process: `torchrun` ends all as soon as one has ended. No collective, as
+        the others may be anywhere.
+        """
+        with suppress(RuntimeError):  # where the store went with its process: rather said twice than never
+            if self.store is not None and self.store.add(CLAIM, 1) > 1:
+                self.store.wait([SAID], timedelta(seconds=10))
+                return
+        print(message, file=sys.stderr, flush=True)
+        with suppress(RuntimeError):
+            if self.store is not None:
+                self.store.set(SAID, "")
+
     def close(self) -> None:
-        """Leave the group; call once, at the end."""
+        """Leave the group; call once, when all is done."""
         if self.is_distributed and dist.is_initialized():
             dist.destroy_process_group()
 
 
-def join_processes(device: torch.device) -> Processes:
-    """Join the group that `torchrun` describes in the environment, or be the only process."""
-    world_size = int(os.environ.get("WORLD_SIZE", "1"))
-    if world_size == 1:
+def join_processes() -> Processes:
+    """Join the group that `torchrun` describes in the environment, or be the only process.
+
+    Raises:
+        UserError: The environment speaks of several processes but not of how to find them, or they cannot be reached.
+    """
+    announced = os.environ.get("WORLD_SIZE", "1")
+    if announced == "1":
         return Processes()
-    processes = Processes(int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0")), world_size)
-    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(minutes=30))
-    return processes
+    has_gpus = torch.cuda.is_available() and dist.is_nccl_available()
+    try:
+        store, rank, world_size = next(dist.rendezvous("env://", timeout=TIMEOUT))
+        backend = "cpu:gloo,cuda:nccl" if has_gpus else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world_size, timeout=TIMEOUT)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(
+            f"WORLD_SIZE={announced}: cannot join the other processes ({str(error).splitlines()[0]}); start all of "
+            "them with torchrun, or unset WORLD_SIZE"
+        ) from error
+    return Processes(rank, int(os.environ.get("LOCAL_RANK", "0")), world_size, store)
+
+
+def under_torchrun() -> bool:
+    """Whether `torchrun` started this process, passes on the signals it gets, and ends it when another ends."""
+    return dist.is_torchelastic_launched()
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    """The gradient of a parameter; zero from now on where it had none."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
+
+
+def _buckets(gradients: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    """The gradients in their order, in runs of one dtype and no more than `BUCKET_BYTES` unless one alone is larger."""
+    bucket: list[Tensor] = []
+    size = 0
+    for gradient in gradients:
+        if bucket and (size + gradient.nbytes > BUCKET_BYTES or gradient.dtype != bucket[0].dtype):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(gradient)
+        size += gradient.nbytes
+    if bucket:
+        yield bucket
+
+
+@contextmanager
+def _collective() -> Iterator[None]:
+    """What gloo raises when a process is gone is a RuntimeError like any other."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise PeerLost(
+            f"another process has ended or does not answer ({str(error).splitlines()[0]}); its own output says why"
+        ) from error

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from dataset.loader import train_loader
-from training.distributed import Processes
+from training.distributed import Processes, under_torchrun
 from training.evaluate import Evaluator
 from training.evaluation import Evaluation
 from training.loggers import Logger
@@ -111,24 +111,27 @@ class Loop:
         result = None
         total = self.training.iterations
         bar = progress(total=total, initial=self.progress.step, description="train", show=self.processes.is_main)
-        with StopRequest() as stop, bar:
+        with StopRequest(patient=under_torchrun()) as stop, bar:
             if self._validation_was_missed():
                 result = self._validate(stop, {})
-            while self.progress.step < total and not stop.signal:
+            # Processes are not signalled at one moment: they go by what they last told each other, not by `stop`.
+            stopping = self.processes.any(stop.signal)
+            while self.progress.step < total and not stopping:
                 batches = self._step(streams)
                 bar.update()
                 step = self.progress.step
                 if step % self.training.print_interval == 0 or step == total:
                     self._log()
-                stop.signal = self.processes.any(stop.signal)
-                if validation_due(step, self.training.val_interval, total) and not stop.signal:
+                stopping = self.processes.any(stop.signal)
+                if validation_due(step, self.training.val_interval, total) and not stopping:
                     result = self._validate(stop, batches)
-                if step % self.training.checkpoint_interval == 0 or step == total or stop.signal:
+                    stopping = self.processes.any(stop.signal)
+                if step % self.training.checkpoint_interval == 0 or step == total or stopping:
                     self._checkpoint()
-            if stop.signal and self.progress.step == 0:
-                raise Stopped(stop.signal, "stopped before the first step; nothing was saved")
-            if stop.signal:
-                raise Stopped(stop.signal, f"stopped after step {self.progress.step}; --resume continues this run")
+            if stopping and self.progress.step == 0:
+                raise Stopped(stopping, "stopped before the first step; nothing was saved")
+            if stopping:
+                raise Stopped(stopping, f"stopped after step {self.progress.step}; --resume continues this run")
         if self.training.save_finished_model and self.processes.is_main:
             save_tensors(self.folder.model(total), self.setting.model.state_dict())
         return result

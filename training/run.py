@@ -8,13 +8,13 @@ from pathlib import Path
 
 from training.build import build_evaluator, build_network, build_setting
 from training.device import choose_device, set_switches
-from training.distributed import Processes, join_processes
+from training.distributed import Processes
 from training.loggers import JsonLinesLogger, Logger
 from training.loop import Loop
 from training.run_folder import RunFolder, family, latest_run_folder, new_run_folder
 from training.state import Progress, load_state
 from utils.config import Experiment, changed_keys, save_config
-from utils.console import LOGGER_NAME, setup_console
+from utils.console import LOGGER_NAME
 from utils.errors import UserError
 from utils.files import save_json
 from utils.seed import seed_everything
@@ -42,32 +42,33 @@ class Options:
     debug: bool = False
 
 
-def train(experiment: Experiment, options: Options) -> None:
+def train(experiment: Experiment, options: Options, processes: Processes) -> None:
     """Train an experiment from the start or, with `resume`, from where its newest run stands.
+
+    Called on all processes that train together.
 
     Raises:
         UserError: The user's mistake, before anything is written where possible.
         Stopped: A signal stopped the run after its state was saved.
     """
     device = choose_device(options.device)
-    processes = join_processes(device)
-    setup_console(quiet=not processes.is_main)
     config = experiment.config
     set_switches(device, benchmark=config.training.benchmark, detect_anomaly=config.training.detect_anomaly)
-    folder = latest_run_folder(experiment) if options.resume else None
+    # Found once, for all processes to read the same
+    folder = processes.from_main(latest_run_folder(experiment) if options.resume and processes.is_main else None)
     state = load_state(folder.resume) if folder else None
     seed_everything(config.training.seed)  # the same first weights on every process
     setting, evaluator = build_setting(experiment, device, processes, resumes=folder is not None, debug=options.debug)
     if state is not None:
         progress, setting_state, random = state
-        _check_world_size(progress, processes, allowed=config.training.allow_world_size_change)
+        if progress.world_size != processes.world_size:
+            _change_world_size(progress, processes, allowed=config.training.allow_world_size_change)
+            random = None
         _warn_of_changes(experiment, folder)
         setting.load_state_dict(setting_state)
-        if len(random) != processes.world_size:
-            random = None
     else:
         progress, random = Progress(), None
-        seed_everything(config.training.seed + processes.rank)  # but dropout of its own
+    seed_everything(config.training.seed + processes.rank)  # but dropout of its own
     temporary = Path(tempfile.mkdtemp(prefix="densemtl-debug-")) if options.debug and processes.is_main else None
     try:
         if folder is None:
@@ -100,16 +101,17 @@ def train(experiment: Experiment, options: Options) -> None:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
-        processes.close()
 
 
-def _check_world_size(progress: Progress, processes: Processes, *, allowed: bool) -> None:
-    """A run goes on exactly only with as many processes as it had."""
-    if progress.world_size != processes.world_size and not allowed:
+def _change_world_size(progress: Progress, processes: Processes, *, allowed: bool) -> None:
+    """Go on with other batches from about the image where the run stands, as it goes on exactly only as it began."""
+    if not allowed:
         raise UserError(
             f"--resume: the run trained on {progress.world_size} process(es), this is {processes.world_size}; start "
             f"{progress.world_size}, or accept other batches with --set training.allow_world_size_change=true"
         )
+    for name, batches in progress.batches.items():
+        progress.batches[name] = batches * progress.world_size // processes.world_size
 
 
 def _warn_of_changes(experiment: Experiment, folder: RunFolder) -> None:
@@ -142,15 +144,15 @@ def _open_loggers(experiment: Experiment, folder: RunFolder, options: Options, p
     return loggers
 
 
-def evaluate(experiment: Experiment, weights: Path, options: Options) -> None:
+def evaluate(experiment: Experiment, weights: Path, options: Options, processes: Processes) -> None:
     """Benchmark weights on the validation split; writes `metrics.json`, `cfg.yml` and panels to a folder of its own.
+
+    Called on all processes that share the images.
 
     Raises:
         UserError: Weights that do not fit, data that is not there.
     """
     device = choose_device(options.device)
-    processes = join_processes(device)
-    setup_console(quiet=not processes.is_main)
     config = experiment.config
     set_switches(device, benchmark=config.training.benchmark, detect_anomaly=False)
     seed_everything(config.training.seed)
@@ -167,4 +169,3 @@ def evaluate(experiment: Experiment, weights: Path, options: Options) -> None:
             save_json(folder.metrics, result.as_json(step=None))
             result.write_panels(folder.panels, step=None)
             LOGGER.info("done: %s", folder.path)
-    processes.close()

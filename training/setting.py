@@ -80,8 +80,8 @@ class Setting(ABC):
 
     def update(self) -> None:
         """Average the gradients over processes, clip, step every optimizer and scheduler, and clear the gradients."""
-        for network in self.networks.values():
-            self.engine.processes.average_gradients(network.parameters())
+        learning = [parameter for network in self.networks.values() for parameter in network.parameters()]
+        self.engine.processes.average_gradients(learning)
         self.precision.clip(self.optimizers["model"], self.engine.max_norm)
         for optimizer in self.optimizers.values():
             self.precision.step(optimizer)

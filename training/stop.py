@@ -7,12 +7,17 @@ from types import FrameType, TracebackType
 class StopRequest:
     """While entered, SIGINT and SIGTERM are remembered; a second one ends the process at once.
 
+    Args:
+        patient: A second one changes nothing. For processes of `torchrun`, which passes on the signals it gets: where a
+            scheduler signals a whole job, they arrive twice.
+
     Attributes:
         signal: Number of the signal received, 0 for none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, patient: bool = False) -> None:
         self.signal = 0
+        self.patient = patient
 
     def __enter__(self) -> "StopRequest":
         self._previous = {number: signal.signal(number, self._remember) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -23,9 +28,9 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        if self.signal:
+        if self.signal and not self.patient:
             raise SystemExit(128 + number)
-        self.signal = number
+        self.signal = self.signal or number
 
 
 class Stopped(Exception):

@@ -1,72 +1,143 @@
 """Two processes over gloo, and the one process that every collective leaves alone."""
 
 import os
-import socket
+from unittest.mock import patch
 
+import pytest
 import torch
-import torch.multiprocessing as mp
 from torch import nn
 
+import training.distributed
+from process_groups import run_group
 from training.distributed import Processes, join_processes
+from utils.errors import UserError
+
+BUCKETS = (1, 40, 1000)  # bytes: a gradient each, a few, all
 
 
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
-
-
-def work(rank: int, port: int, folder: str) -> None:
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.set_num_threads(1)
-    processes = join_processes(torch.device("cpu"))
+def network_and_data() -> tuple[nn.Module, torch.Tensor]:
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
-    unused = nn.Linear(2, 2)
-    data = torch.arange(12.0).view(4, 3).sin()
-    network(data[2 * rank : 2 * rank + 2]).square().mean().backward()
-    if rank == 1:
-        unused.weight.grad = torch.ones(2, 2)
-    processes.average_gradients([*network.parameters(), *unused.parameters()])
-    buffer = torch.full((2,), float(rank + 5))
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), torch.arange(12.0).view(4, 3).sin()
+
+
+def averaged_gradients(processes: Processes, bucket_bytes: int) -> dict[str, list[torch.Tensor | None]]:
+    network, data = network_and_data()
+    nowhere, on_one, of_half = nn.Linear(2, 2), nn.Linear(2, 2), nn.Parameter(torch.zeros(2, dtype=torch.bfloat16))
+    frozen = nn.Parameter(torch.zeros(2), requires_grad=False)
+    network(data[2 * processes.rank : 2 * processes.rank + 2]).square().mean().backward()
+    of_half.grad = torch.full((2,), 1.0 + processes.rank, dtype=torch.bfloat16)
+    if processes.rank == 1:
+        on_one.weight.grad = torch.ones(2, 2).t()
+    learning = [frozen, *network.parameters(), *nowhere.parameters(), of_half, *on_one.parameters()]
+    with patch.object(training.distributed, "BUCKET_BYTES", bucket_bytes):
+        processes.average_gradients(learning)
+    groups = {"network": network.parameters(), "nowhere": nowhere.parameters(), "on one": on_one.parameters()}
+    groups |= {"half": [of_half], "frozen": [frozen]}
+    return {name: [p.grad for p in parameters] for name, parameters in groups.items()}
+
+
+def work(join) -> dict:
+    join()
+    processes = join_processes()
+    buffer, total = torch.full((2,), processes.rank + 5.0), torch.tensor([1.0 + processes.rank])
     processes.broadcast_([buffer])
-    total = torch.tensor([1.0 + rank])
     processes.sum_([total])
     result = {
-        "gradients": [p.grad for p in network.parameters()],
-        "unused": unused.weight.grad,
-        "buffer": buffer,
-        "total": total,
-        "any": processes.any(15 if rank == 1 else 0),
-        "gathered": processes.gather(f"from {rank}"),
-        "main": processes.from_main(f"from {rank}"),
+        "place": (processes.rank, processes.local_rank, processes.world_size, processes.is_main),
+        "gradients": {size: averaged_gradients(processes, size) for size in BUCKETS},
+        "buffer": buffer.tolist(),
+        "total": total.tolist(),
+        "any": processes.any(15 if processes.rank == 1 else 0),
+        "gathered": processes.gather(f"from {processes.rank}"),
+        "main": processes.from_main(f"from {processes.rank}"),
     }
-    torch.save(result, f"{folder}/{rank}.pt")
+    processes.barrier()
     processes.close()
+    return result
 
 
-def test_two_processes_agree_with_one_of_the_doubled_batch(tmp_path):
-    mp.spawn(work, args=(free_port(), str(tmp_path)), nprocs=2)
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
-    network(torch.arange(12.0).view(4, 3).sin()).square().mean().backward()
-    for rank in (0, 1):
-        result = torch.load(tmp_path / f"{rank}.pt")
-        for gradient, parameter in zip(result["gradients"], network.parameters(), strict=True):
-            assert torch.allclose(gradient, parameter.grad, atol=1e-6)
-        assert torch.equal(result["unused"], torch.full((2, 2), 0.5))  # one process had no gradient for it
-        assert result["buffer"].tolist() == [5, 5]
-        assert result["total"].tolist() == [3]
+@pytest.fixture(scope="module")
+def results() -> list[dict]:
+    return run_group(work)
+
+
+def test_collectives_give_the_same_on_every_process(results):
+    assert [result["place"] for result in results] == [(0, 0, 2, True), (1, 1, 2, False)]
+    for result in results:
+        assert result["buffer"] == [5, 5]
+        assert result["total"] == [3]
         assert result["any"] == 15
         assert result["gathered"] == ["from 0", "from 1"]
         assert result["main"] == "from 0"
 
 
+@pytest.mark.parametrize("bucket_bytes", BUCKETS)
+def test_gradients_are_means_however_they_travel(results, bucket_bytes):
+    network, data = network_and_data()
+    network(data).square().mean().backward()
+    for result in results:
+        gradients = result["gradients"][bucket_bytes]
+        for gradient, parameter in zip(gradients["network"], network.parameters(), strict=True):
+            torch.testing.assert_close(gradient, parameter.grad, atol=1e-6, rtol=1e-6)
+        assert gradients["half"][0].tolist() == [1.5, 1.5] and gradients["half"][0].dtype == torch.bfloat16
+        assert torch.equal(gradients["on one"][0], torch.full((2, 2), 0.5)) and gradients["on one"][1] is None
+        assert gradients["nowhere"] == [None, None] and gradients["frozen"] == [None]
+        assert all(
+            torch.equal(a, b)
+            for a, b in zip(gradients["network"], result["gradients"][BUCKETS[0]]["network"], strict=True)
+        )
+
+
 def test_a_single_process_needs_no_group(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    processes = join_processes(torch.device("cpu"))
+    processes = join_processes()
     assert processes == Processes(0, 0, 1) and processes.is_main
     assert processes.gather("a") == ["a"] and processes.any(3) == 3
     processes.barrier()
     processes.close()
+
+
+def test_a_group_that_cannot_be_found_is_the_users_error(monkeypatch):
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="WORLD_SIZE=2: cannot join .* RANK expected.* start all of them with torchrun"):
+        join_processes()
+
+
+# --- the GPU of a process ---
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """Two GPUs, and torchrun's word on a process; gives the device that it chooses."""
+    from training.device import choose_device
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(torch, "empty", lambda *size, device: None)
+
+    def choose(local_rank: int, local_world_size: int, name: str | None) -> torch.device:
+        with patch.dict(os.environ, {"LOCAL_RANK": str(local_rank), "LOCAL_WORLD_SIZE": str(local_world_size)}):
+            return choose_device(name)
+
+    return choose
+
+
+def test_every_process_has_a_gpu_of_its_own(gpus):
+    assert [gpus(rank, 2, None) for rank in (0, 1)] == [torch.device("cuda", 0), torch.device("cuda", 1)]
+    assert gpus(1, 2, "cuda") == torch.device("cuda", 1)
+    assert gpus(0, 1, "cuda:1") == torch.device("cuda", 1)
+    assert gpus(2, 3, "cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("local_rank", "local_world_size"), [(0, 3), (2, 3), (3, 1)])
+def test_more_processes_than_gpus_are_refused_on_all_of_them(gpus, local_rank, local_world_size):
+    with pytest.raises(UserError, match=r"[34] processes on a machine with 2 GPU\(s\): start no more than 2"):
+        gpus(local_rank, local_world_size, None)
+
+
+def test_one_gpu_for_several_processes_is_refused(gpus):
+    with pytest.raises(UserError, match="--device cuda:0: one GPU for 2 processes; --device cuda gives each"):
+        gpus(0, 2, "cuda:0")

@@ -15,6 +15,13 @@ def test_a_first_signal_is_remembered_and_a_second_ends_the_process():
         assert ended.value.code == 130
 
 
+def test_a_patient_one_remembers_the_first_of_many():
+    with StopRequest(patient=True) as stop:
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+            os.kill(os.getpid(), number)
+        assert stop.signal == signal.SIGTERM
+
+
 def test_handlers_are_put_back():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with StopRequest():
