@@ -18,6 +18,7 @@ import torch
 from torch.utils.data import default_collate
 
 import loss.photometric
+from models.discriminator import Discriminator
 from process_groups import run_group
 from runs import DEMO, ROOT
 from training.build import build_setting
@@ -47,6 +48,10 @@ def build(name: str, processes: Processes) -> Setting:
     experiment = load_experiment(ROOT / files["--config"], base=base, overrides=overrides)
     torch.manual_seed(processes.rank)
     setting, _ = build_setting(experiment, CPU, processes, resumes=False)
+    for network in setting.networks.values():
+        if isinstance(network, Discriminator):
+            # Surer than at first, when the gradients of both domains cancel but for rounding.
+            torch.nn.init.constant_(network.net[-1].bias, 2.0)
     return setting
 
 
