@@ -1,8 +1,7 @@
-"""`--evaluate`: the figures of the run again, from any form of the weights and on any number of processes."""
+"""`--evaluate`: the figures of the run again, from any form of the weights."""
 
 import json
 import os
-import socket
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import torch
 
 from models.build import build_model
 from models.published import to_published
-from runs import ROOT, arguments, fails, files_below, only_run_folder, run_here, small_experiment, start
+from runs import ROOT, arguments, fails, files_below, only_run_folder, run_here, small_experiment
 from training.evaluate import Evaluator
 from utils.yaml_io import read_mapping, write_mapping
 
@@ -152,25 +151,6 @@ def test_published_names_give_the_same_figures(trained, state, evaluate, tmp_pat
     assert len(published) > len(state) and not set(published) & set(state)
     torch.save(published, tmp_path / "published.pkl")
     assert figures(evaluate(tmp_path / "published.pkl")) == figures(read(trained / "metrics.json"))
-
-
-def test_two_processes_give_the_figures_of_one(trained, evaluate, logs, tmp_path):
-    """Three images, so that one process has two of them and the other one."""
-    options = {"data__valid_bs": 1, "data__num_val_samples": 3}
-    alone = evaluate(trained / "best_model.pkl", **options)
-    assert alone["n_images"] == 3
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "LOG_DIR": str(tmp_path / "two")}
-    words = arguments("--evaluate", str(trained / "best_model.pkl"), **options)
-    processes = [start(*words, **place, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(2)]
-    outputs = [process.communicate(timeout=100) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs
-    assert "3 images" in outputs[0][0] and outputs[1][0] == ""  # the main process alone reports and writes
-    together = read(evaluation_folder(tmp_path / "two") / "metrics.json")
-    assert together["n_images"] == 3
-    assert_close(figures(together), figures(alone), 1e-6)
 
 
 def test_a_debug_evaluation_takes_one_batch_and_leaves_nothing(trained, logs, monkeypatch, capsys):
