@@ -11,7 +11,7 @@ def choose_device(name: str | None) -> torch.device:
     """The device asked for; without a wish, this process's GPU where there is one, else the CPU.
 
     Raises:
-        UserError: `name` is no device, one this machine does not have, or too few GPUs for its processes.
+        UserError: `name` is no device, or none that this process can have for itself.
     """
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -41,14 +41,13 @@ def _local_rank() -> int:
     """This process's place among them, which is also its GPU.
 
     Raises:
-        UserError: There are more of them than GPUs; on every process, whether there is a GPU for it or not.
+        UserError: There are more of them than GPUs.
     """
     rank, gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
-    wanted = max(_local_processes(), rank + 1)
-    if 0 < gpus < wanted:
+    if 0 < gpus <= rank:
         raise UserError(
-            f"{wanted} processes on a machine with {gpus} GPU(s): start no more than {gpus} (torchrun "
-            "--nproc_per_node), or train on the CPU with --device cpu"
+            f"LOCAL_RANK={rank}: a process too many for the {gpus} GPU(s) of this machine; start no more than {gpus} "
+            "(torchrun --nproc_per_node), or run on the CPU with --device cpu"
         )
     return rank
 

@@ -5,6 +5,7 @@ collective is a no-op. Tensors on a GPU travel over nccl, everything on the CPU 
 """
 
 import os
+import re
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -203,6 +204,5 @@ def _collective() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise PeerLost(
-            f"another process has ended or does not answer ({str(error).splitlines()[0]}); its own output says why"
-        ) from error
+        reason = re.sub(r"^\[[^]]*\] ", "", str(error).splitlines()[0]).partition(". ")[0]  # without gloo's own advice
+        raise PeerLost(f"another process has ended or does not answer ({reason}); its own output says why") from error
