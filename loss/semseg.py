@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -25,6 +26,10 @@ class CrossEntropyLoss(TaskLoss):
     def compare(self, prediction: Tensor, target: Target) -> Tensor:
         """`prediction` are class logits [B, C, H, W]."""
         (labels,) = target
+        if prediction.device.type == "cpu" and prediction.is_contiguous(memory_format=torch.channels_last):
+            # As rows of logits, a view: on a CPU the softmax over channels is up to three times as slow, it takes
+            # channels_last maps apart first.
+            prediction, labels = prediction.movedim(1, -1).flatten(0, 2), labels.flatten()  # [B * H * W, C]
         # PyTorch's own mean is 0 / 0 for a batch without labels.
         total = F.cross_entropy(prediction, labels, ignore_index=IGNORE_INDEX, reduction="sum")
         return total / (labels != IGNORE_INDEX).sum().clamp(min=1)

@@ -27,6 +27,7 @@ from models.decoder import Decoder
 from models.discriminator import Discriminator
 from models.encoder import Encoder
 from models.feature_distance import FeatureDistance
+from models.folding import fold_batch_norms
 from models.published import load_weights, read_weights
 from optim.build import build_optimizer, build_scheduler, parameter_groups
 from training.adaptation import Adaptation, AdaptationOptions, Aligned
@@ -48,7 +49,7 @@ DISCRIMINATOR_SCHEDULE = SchedulerConfig(name="poly", kwargs=SchedulerKwargs(pow
 
 
 def build_network(experiment: Experiment, device: torch.device, *, weights: Path) -> nn.Module:
-    """The network of an experiment with weights from a file, in evaluation mode on the device.
+    """The network of an experiment with weights from a file, to predict with on the device: its batch norms are folded.
 
     Raises:
         UserError: Weights that are missing, damaged or do not fit.
@@ -56,7 +57,7 @@ def build_network(experiment: Experiment, device: torch.device, *, weights: Path
     config = experiment.config
     network = build_model(config.setup, pretrained=False, frame_ids=config.data.source.frame_ids)
     load_weights(network, read_weights(weights), config.setup)
-    return _place(network, config, device).eval()
+    return fold_batch_norms(_place(network, config, device))
 
 
 def build_evaluator(

@@ -14,6 +14,7 @@ from dataset.loader import eval_loader
 from loss.multitask import MultiTaskLoss
 from metrics.base import Metric
 from metrics.delta import delta_m, main_score
+from models.folding import fold_batch_norms
 from training.decode import Decoder
 from training.distributed import Processes
 from training.evaluation import Evaluation, Scores
@@ -21,6 +22,9 @@ from training.panels import Painter
 from training.precision import Precision
 from training.setting import Batch, to_device
 from utils.console import progress
+from utils.geometry import resize
+
+Predictions = Mapping[str, Mapping[int, Tensor]]  # by task and scale
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class Evaluator:
     """Measures a network on a dataset.
 
     Args:
-        network: Maps images to predictions; its training mode is restored.
+        network: Maps images to predictions. Each run measures a copy of it whose batch norms are folded, made from the
+            weights of that moment and released at the run's end.
         dataset: Labelled validation images.
         loss: The supervised losses.
         measures: What to measure, by its name in `metrics.json`; `<task>_<scale>` for every supervised scale.
@@ -75,6 +80,7 @@ class Evaluator:
         options: Options,
     ) -> None:
         self.network = network
+        self._folded: nn.Module | None = None
         self.dataset = dataset
         self.loss = loss
         self.measures = dict(measures)
@@ -126,14 +132,15 @@ class Evaluator:
                 stopped = int(should_stop())
                 if stopped:
                     break
+        self._folded = None
         if self.processes.any(stopped):
             return None
         return self._finish(sums, count, panels, begun)
 
     def _reset(self) -> None:
-        """Forget earlier measurements; running statistics become the main process's on every process."""
-        self.network.eval()
+        """Forget earlier measurements and weights; running statistics become the main process's on every process."""
         self.processes.broadcast_(self.network.buffers())
+        self._folded = fold_batch_norms(self.network)
         for measure in self.measures.values():
             measure.metric.reset()
         if self.device.type == "cuda":
@@ -142,11 +149,12 @@ class Evaluator:
     def _measure(self, batch: Batch, sums: dict[str, Tensor]) -> dict[str, Tensor]:
         """Predict a batch and update losses and metrics; returns the final decoded predictions."""
         with self.precision.autocast():
-            predictions = self.network(batch["image"])
+            predictions = self._folded(batch["image"])
+        height_width = (batch["image"].shape[-2], batch["image"].shape[-1])
+        predictions = self._full_size(predictions, height_width)
         images = len(batch["image"])
         for name, value in self.loss(predictions, batch).items():
             sums[name] = sums.get(name, torch.zeros((), device=self.device, dtype=torch.float64)) + value * images
-        height_width = (batch["image"].shape[-2], batch["image"].shape[-1])
         truths = {task: self._truth(task, batch) for task in self.final_scales}
         decoded: dict[tuple[str, int], Tensor] = {}
         for measure in self.measures.values():
@@ -155,6 +163,14 @@ class Evaluator:
                 decoded[output] = self.decoder(measure.task, predictions[measure.task][measure.scale], height_width)
             measure.metric.update(decoded[output], *truths[measure.task])
         return {task: decoded[task, scale] for task, scale in self.final_scales.items()}
+
+    def _full_size(self, predictions: Predictions, size: tuple[int, int]) -> Predictions:
+        """What is measured, in float32 and of the labels' size: resized once, for losses and metrics alike."""
+        measured = {(measure.task, measure.scale) for measure in self.measures.values()}
+        return {
+            task: {scale: resize(value.float(), size) for scale, value in scales.items() if (task, scale) in measured}
+            for task, scales in predictions.items()
+        }
 
     def _truth(self, task: str, batch: Batch) -> tuple[Tensor, ...]:
         """What a task's metric compares with."""

@@ -8,8 +8,9 @@ from forbid_sync import ForbidSync
 from loss.semseg import CrossEntropyLoss
 
 
-def test_equals_pytorch_with_ignored_pixels():
-    logits = torch.randn(2, 5, 6, 7, requires_grad=True)
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_equals_pytorch_with_ignored_pixels(memory_format):
+    logits = torch.randn(2, 5, 6, 7).to(memory_format=memory_format).requires_grad_()
     labels = torch.randint(0, 5, (2, 6, 7))
     labels[torch.rand(2, 6, 7) < 0.3] = 250
     loss = CrossEntropyLoss()(logits, {"semseg": labels})
