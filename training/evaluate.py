@@ -155,7 +155,7 @@ class Evaluator:
         images = len(batch["image"])
         for name, value in self.loss(predictions, batch).items():
             sums[name] = sums.get(name, torch.zeros((), device=self.device, dtype=torch.float64)) + value * images
-        truths = {task: self._truth(task, batch) for task in self.final_scales}
+        truths = {task: self.truth(task, batch) for task in self.final_scales}
         decoded: dict[tuple[str, int], Tensor] = {}
         for measure in self.measures.values():
             output = (measure.task, measure.scale)
@@ -172,7 +172,7 @@ class Evaluator:
             for task, scales in predictions.items()
         }
 
-    def _truth(self, task: str, batch: Batch) -> tuple[Tensor, ...]:
+    def truth(self, task: str, batch: Batch) -> tuple[Tensor, ...]:
         """What a task's metric compares with."""
         if task in ("depth", "disp"):
             return batch["depth"], batch["depth_mask"]
@@ -184,7 +184,7 @@ class Evaluator:
         """Panels of the first `wanted` samples of a batch."""
         drawn = {}
         if wanted > 0 and "normals" in decoded and self.loss.losses["normals"].label in batch:
-            normals, mask = self._truth("normals", batch)
+            normals, mask = self.truth("normals", batch)
             batch = {**batch, "normals": normals, "normals_mask": mask}
         for index in range(min(wanted, len(batch["image"]))):
             name = f"{prefix}_{int(batch['index'][index]):05d}"

@@ -79,7 +79,8 @@ def test_every_network_says_the_same_without_a_batch_norm(name, dtype, tolerance
     assert list(given) == list(expected)
     for output, value in expected.items():
         assert value.std() > 0, output
-        assert (given[output] - value).abs().max() <= tolerance * value.abs().max(), output
+        error = (given[output] - value).abs().max() / value.abs().max()
+        assert error <= max(tolerance, 2 * torch.finfo(value.dtype).eps), output  # a disparity is float32 always
 
 
 def test_the_network_is_left_as_it_was_and_trains_on():
