@@ -11,7 +11,7 @@ from models.build import build_model
 from runs import few_threads, small_experiment
 from training.build import build_evaluator
 from training.distributed import Processes
-from utils.benchmark_evaluate import plain_loop
+from utils.benchmark.evaluate import plain_loop
 
 CPU = torch.device("cpu")
 

@@ -14,9 +14,9 @@ from runs import few_threads, small_experiment
 from training.build import build_evaluator
 from training.distributed import Processes
 from training.evaluate import Evaluator
-from utils import benchmark_evaluate
-from utils.benchmark_evaluate import evaluate, plain_loop
-from utils.benchmark_textbook import textbook
+from utils.benchmark import evaluate as benchmark_evaluate
+from utils.benchmark.evaluate import evaluate, plain_loop
+from utils.benchmark.textbook import textbook
 
 CPU = torch.device("cpu")
 

@@ -1,6 +1,6 @@
 """Benchmarks of an experiment on this machine: `python -m utils.benchmark KIND --base B --config C [--size HxW]`.
 
-Prints one line of JSON. `step` and `memory` run on images of noise: neither datasets nor pretrained weights are needed.
+Prints one line of JSON. All run on images of noise: neither datasets nor pretrained weights are needed.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from training.device import choose_device, set_switches
+from utils.benchmark.evaluate import evaluate
 from utils.benchmark.memory import memory
 from utils.benchmark.step import step
 from utils.config import Experiment, load_experiment
@@ -19,6 +20,7 @@ from utils.errors import UserError
 
 KINDS = {
     "step": "seconds of a training step, and its share of a convolution's speed",
+    "evaluate": "images per second of a validation, beside the plain loop of research code",
     "memory": "peak memory of a training step",
 }
 
@@ -38,6 +40,8 @@ def build_parser() -> argparse.ArgumentParser:
         kind.add_argument("--device", metavar="NAME", help="cpu, cuda ... (default: CUDA where there is one)")
         kind.add_argument("--amp", action="store_true", help="short for --set training.use_amp=true")
         kind.add_argument("--compile", action="store_true", help="short for --set training.compile=true")
+        if name == "evaluate":
+            kind.add_argument("--images", type=int, default=8, metavar="N", help="a validation (default: %(default)s)")
         kind.add_argument("--repeats", type=int, default=5, metavar="N", help="repetitions (default: %(default)s)")
     return parser
 
@@ -68,6 +72,8 @@ def measure(arguments: argparse.Namespace, experiment: Experiment, device: torch
     match arguments.kind:
         case "step":
             return step(experiment, device, repeats=arguments.repeats)
+        case "evaluate":
+            return evaluate(experiment, device, images=arguments.images, repeats=arguments.repeats)
         case "memory":
             return memory(experiment, device)
 
@@ -76,8 +82,9 @@ def main() -> int:
     """Measure and print; exit status 2 for the user's mistakes."""
     arguments = build_parser().parse_args()
     try:
-        if arguments.repeats < 1:
-            raise UserError(f"--repeats {arguments.repeats}: expected 1 or more")
+        for option in ("repeats", "images"):
+            if getattr(arguments, option, 1) < 1:
+                raise UserError(f"--{option} {getattr(arguments, option)}: expected 1 or more")
         experiment = load(arguments)
         device = choose_device(arguments.device)
         set_switches(device, benchmark=experiment.config.training.benchmark, detect_anomaly=False)

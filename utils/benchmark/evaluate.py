@@ -1,7 +1,7 @@
 """Speed of validation, against the loop that research code usually has, on noise.
 
 The plain loop: one process that loads, predicts and measures one batch after the other, float32, channels first, the
-network in the textbook form (`utils/benchmark_textbook.py`), its batch norms on their own. Weights, losses and metrics
+network in the textbook form (`utils/benchmark/textbook.py`), its batch norms on their own. Weights, losses and metrics
 are the same on both sides.
 """
 
@@ -23,7 +23,7 @@ from training.build import build_evaluator
 from training.distributed import Processes
 from training.evaluate import Evaluator
 from training.setting import to_device
-from utils.benchmark_textbook import textbook
+from utils.benchmark.textbook import textbook
 from utils.config import Experiment
 from utils.seed import seed_everything
 
