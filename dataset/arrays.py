@@ -44,11 +44,7 @@ class ArrayReader:
     def depth(self, path: Path, name: str, size: tuple[int, int], camera: Camera) -> np.ndarray:
         """Metres, float32 [H,W], 0 where none is known."""
         stored = self._fitting(self.layout.read_depth(path, name), size, path, name)
-        depth = self.layout.metres(self._resized(stored), camera, name)
-        np.fmax(depth, 0, out=depth)  # 0 for what is negative and, unlike np.maximum, for NaN
-        if depth.max() == np.inf:
-            depth[depth == np.inf] = 0
-        return depth
+        return self.layout.metres(self._resized(stored), camera, name)
 
     def normals(self, path: Path, name: str, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """Unit normals, float32 [3,H,W], and bool [H,W] where they are valid."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dataset.labels import LabelSet
-from dataset.layout import Camera, Layout
+from dataset.layout import Camera, Layout, measured
 from dataset.reading import image_size, read_json
 from utils.errors import UserError
 
@@ -119,7 +119,7 @@ class Cityscapes(Layout):
         return path if path is not None and path.exists() else None
 
     def metres(self, stored: np.ndarray, camera: Camera, name: str) -> np.ndarray:
-        """baseline * fx / d of the disparity d = (stored - 1) / 256 pixels; 0 and 1 give a negative and an infinite."""
+        """baseline * fx / d of the disparity d = (stored - 1) / 256 pixels; stored 0 and 1 are no measurements."""
         if camera.baseline is None:
             raise UserError(
                 f"{self._camera_path(name)}: no such file; depth from the disparity of sample {name} needs its "
@@ -128,7 +128,7 @@ class Cityscapes(Layout):
         disparity = stored.astype(np.float32)
         disparity -= 1
         with np.errstate(divide="ignore"):
-            return np.divide(np.float32(camera.baseline * camera.fx * 256), disparity, out=disparity)
+            return measured(np.divide(np.float32(camera.baseline * camera.fx * 256), disparity, out=disparity))
 
     def _camera_path(self, name: str) -> Path:
         return self.root / "camera" / f"{name}_camera.json"

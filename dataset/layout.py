@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from dataset.labels import LabelSet
@@ -126,9 +127,7 @@ class Layout(ABC):
         return read_uint16(path, name)
 
     def metres(self, stored: np.ndarray, camera: Camera, name: str) -> np.ndarray:
-        """Depth [h,w] float32 in metres of a resized depth file; zero, negative or not finite where none was measured.
-
-        The array may be written to.
+        """Depth [h,w] float32 in metres of a resized depth file, 0 where none was measured.
 
         Here: centimetres in the first of equal channels, as in both synthetic datasets.
         """
@@ -146,3 +145,11 @@ class Layout(ABC):
     def read_edges(self, path: Path, name: str) -> np.ndarray:
         """The edge map as stored, [H,W], an edge where it is greater than 0."""
         raise NotImplementedError
+
+
+def measured(depth: np.ndarray) -> np.ndarray:
+    """Depth float32 [h,w] with 0 for what is negative, infinite or no number."""
+    _, depth = cv2.threshold(depth, 0, 0, cv2.THRESH_TOZERO)
+    if not depth.max() < np.inf:
+        depth[~(depth < np.inf)] = 0
+    return depth

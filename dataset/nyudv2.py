@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from dataset.labels import LabelSet
-from dataset.layout import Camera, Layout
+from dataset.layout import Camera, Layout, measured
 from dataset.reading import read_array, read_bgr, read_ids, read_unchanged
 from utils.errors import UserError
 
@@ -22,8 +22,6 @@ _FILES = {
     "normals": ("normals", (".png", ".npy")),
     "edges": ("edge", (".png", ".npy")),
 }
-
-_COMPONENT = (np.arange(256) / 127.5 - 1).astype(np.float32)
 
 
 class NYUDv2(Layout):
@@ -73,7 +71,7 @@ class NYUDv2(Layout):
         return _checked(read_array(path, name), path, name, channels=1)
 
     def metres(self, stored: np.ndarray, camera: Camera, name: str) -> np.ndarray:
-        return stored.astype(np.float32)
+        return measured(stored.astype(np.float32, copy=False))
 
     def read_normals(self, path: Path, name: str) -> np.ndarray:
         if path.suffix == ".npy":
@@ -84,11 +82,13 @@ class NYUDv2(Layout):
         """Pixels of a .png are (n + 1) / 2 * 255; three equal values are the grey border without a normal."""
         normals = np.empty((3, *stored.shape[:2]), np.float32)
         if stored.dtype == np.uint8:
-            for channel, plane in zip(cv2.split(stored), normals, strict=True):
-                cv2.LUT(channel, _COMPONENT, dst=plane)
+            x, y, z = cv2.split(stored)
+            for channel, plane in zip((x, y, z), normals, strict=True):
+                np.subtract(channel, np.float32(127.5), out=plane)
+            normals /= np.float32(127.5)
         else:
-            cv2.split(stored.astype(np.float32, copy=False), list(normals))
-        x, y, z = normals
+            np.copyto(normals, np.moveaxis(stored, 2, 0), casting="unsafe")
+            x, y, z = normals
         valid = x != y
         valid |= y != z
         length = np.einsum("chw,chw->hw", normals, normals)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 
 from dataset.labels import LabelSet, vkitti2_ids
@@ -104,7 +105,8 @@ class VKitti2(Layout):
         return CAMERA
 
     def read_semseg(self, path: Path, name: str) -> np.ndarray:
-        return read_bgr(path, name)
+        # Resizing pixels of four bytes, to be looked up as one number then, is much faster than those of three.
+        return cv2.cvtColor(read_bgr(path, name), cv2.COLOR_BGR2BGRA)
 
     def semseg_ids(self, stored: np.ndarray) -> np.ndarray:
         return vkitti2_ids(stored)

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from cityscapesscripts.helpers.labels import labels as official
@@ -99,9 +100,9 @@ def test_synthia_ids_have_the_names_of_their_classes(n_classes):
 
 def test_vkitti2_colours_become_ids_and_any_other_colour_is_no_class():
     rgb = np.array(list(VKITTI2_COLORS.values()) + [(0, 0, 0), (210, 0, 201), (200, 0, 210)], np.uint8)
-    bgr = np.ascontiguousarray(rgb[None, :, ::-1])
-    np.testing.assert_array_equal(vkitti2_ids(bgr), [[*range(14), 255, 255, 255]])
-    assert (label_set("vkitti2", 14).encode(vkitti2_ids(bgr))[0, 14:] == 250).all()
+    bgra = cv2.cvtColor(rgb[None], cv2.COLOR_RGB2BGRA)
+    np.testing.assert_array_equal(vkitti2_ids(bgra), [[*range(14), 255, 255, 255]])
+    assert (label_set("vkitti2", 14).encode(vkitti2_ids(bgra))[0, 14:] == 250).all()
 
 
 def test_a_size_without_label_set_is_the_users_mistake():
