@@ -7,19 +7,18 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from dataset.base import Key
+from dataset.base import DenseDataset, Key
+from dataset.memory import Batch, LoaderBlocks, SharedBatch, WorkerBlocks, keep_freed_memory
 from utils.errors import UserError
 
 _KNOWS_SENDER = hasattr(signal, "sigwaitinfo")  # Linux: a process can tell who sent it a signal
-
-Batch = dict[str, Any]  # the collated sample: tensors with a leading batch axis, `index` int64 [B], `filename` list
 
 
 class TrainSampler:
@@ -85,7 +84,7 @@ class TrainSampler:
 
 
 def train_loader(
-    dataset: Dataset,
+    dataset: DenseDataset,
     *,
     batch_size: int,
     workers: int,
@@ -108,7 +107,7 @@ def train_loader(
 
 
 def eval_loader(
-    dataset: Dataset,
+    dataset: DenseDataset,
     *,
     batch_size: int,
     workers: int,
@@ -137,19 +136,23 @@ def _check_rank(rank: int, world_size: int) -> None:
 
 
 def _loader(
-    dataset: Dataset, batches: TrainSampler | list[list[int]], *, workers: int, pin_memory: bool, persistent: bool
+    dataset: DenseDataset, batches: TrainSampler | list[list[int]], *, workers: int, pin_memory: bool, persistent: bool
 ) -> DataLoader:
-    return _RaisingLoader(
-        _GuardedDataset(dataset),
+    cv2.setNumThreads(0)  # loading in this process leaves the cores to PyTorch, too
+    blocks = LoaderBlocks(dataset.fields)
+    loader = _RaisingLoader(
+        _Batches(dataset, loader=blocks.number),
         batch_sampler=batches,
         num_workers=workers,
-        collate_fn=_collate,
+        collate_fn=_unchanged,
         pin_memory=pin_memory,
         worker_init_fn=_start_worker,
         persistent_workers=persistent and workers > 0,
         # Workers are seeded from here; without it, starting a loader would advance the global generator.
         generator=torch.Generator(),
     )
+    loader.blocks = blocks
+    return loader
 
 
 @dataclass(frozen=True)
@@ -159,21 +162,35 @@ class _Failure:
     message: str
 
 
-class _GuardedDataset(Dataset):
-    """Hands UserErrors on as values: raised in a worker, PyTorch would bury their message in a traceback."""
+class _Batches(Dataset):
+    """The batches of a dataset, made where PyTorch asks for lists of samples; in a worker, in shared memory.
 
-    def __init__(self, dataset: Dataset) -> None:
+    UserErrors are handed on as values: raised in a worker, PyTorch would bury their message in a traceback.
+    """
+
+    def __init__(self, dataset: DenseDataset, *, loader: int) -> None:
         self.dataset = dataset
+        self.loader = loader
+        self.blocks: WorkerBlocks | None = None
 
-    def __getitems__(self, keys: Sequence[Key]) -> list[Any] | _Failure:
+    def __getitems__(self, keys: Sequence[Key]) -> Batch | SharedBatch | _Failure:
         try:
-            return [self.dataset[key] for key in keys]
+            worker = get_worker_info()
+            return self.dataset.batch(keys) if worker is None else self.shared(keys, worker=worker.id)
         except UserError as error:
             return _Failure(str(error))
+
+    def shared(self, keys: Sequence[Key], *, worker: int) -> SharedBatch:
+        """A batch as the worker of this number makes it."""
+        if self.blocks is None:
+            self.blocks = WorkerBlocks(self.dataset.fields, loader=self.loader, worker=worker)
+        return self.blocks.make(len(keys), partial(self.dataset.fill, keys))
 
 
 class _RaisingLoader(DataLoader):
     """A DataLoader that raises the UserErrors its workers handed on."""
+
+    blocks: LoaderBlocks  # what the workers' batches arrive in
 
     def __iter__(self) -> Iterator[Batch]:
         with _sigterm_blocked():  # the workers start here and inherit it, with all threads they will have
@@ -181,25 +198,39 @@ class _RaisingLoader(DataLoader):
         return self._raising(batches)
 
     def _raising(self, batches: Iterator[Batch | _Failure]) -> Iterator[Batch]:
-        for batch in batches:
-            if isinstance(batch, _Failure):
-                # Drop the workers here: kept alive by the traceback's frames, they would die as cyclic garbage, which
-                # PyTorch takes seconds over (their queues are closed before they are told to end).
-                self._iterator = None
-                del batches
-                raise UserError(batch.message)
-            yield batch
+        try:
+            # Not a loop: its variable would keep a batch in use while the next one is waited for.
+            yield from map(_checked, batches)
+        except UserError:
+            # Drop the workers here: kept alive by the traceback's frames, they would die as cyclic garbage, which
+            # PyTorch takes seconds over (their queues are closed before they are told to end).
+            self._iterator = None
+            del batches
+            raise
 
 
-def _collate(samples: list[Any] | _Failure) -> Batch | _Failure:
-    return samples if isinstance(samples, _Failure) else default_collate(samples)
+def _checked(batch: Batch | _Failure) -> Batch:
+    if isinstance(batch, _Failure):
+        raise UserError(batch.message)
+    return batch
+
+
+def _unchanged(batch: Batch | SharedBatch | _Failure) -> Batch | SharedBatch | _Failure:
+    """In place of a collation: the samples are a batch already."""
+    return batch
+
+
+def only_load() -> None:
+    """Set up a process that does nothing but load samples."""
+    # One thread: parallelism comes from the number of workers.
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    keep_freed_memory()
 
 
 def _start_worker(worker: int) -> None:
     """Set up a worker process."""
-    # One thread each: parallelism comes from the number of workers.
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
+    only_load()
     # Ctrl-C, a scheduler's or torchrun's SIGTERM reach all processes at once. The main process decides what happens
     # then and needs its workers until it has saved, so they listen to nobody else.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -41,23 +41,31 @@ def resize_edges(stored: np.ndarray, *, width: int, height: int) -> np.ndarray:
     return (resized > 0).astype(np.uint8)
 
 
+def rgb_to_planes(rgb: np.ndarray, out: np.ndarray) -> None:
+    """Write uint8 [H,W,3] to `out` as float32 [3,H,W] in [0,1]."""
+    for channel, plane in zip(cv2.split(rgb), out, strict=True):
+        np.divide(channel, np.float32(255), out=plane)
+
+
 def rgb_to_tensor(rgb: np.ndarray) -> torch.Tensor:
     """float32 [3,H,W] in [0,1] of uint8 [H,W,3]."""
-    planes = np.empty((3, *rgb.shape[:2]), np.float32)
-    for plane, channel in zip(planes, cv2.split(rgb), strict=True):
-        np.divide(channel, np.float32(255), out=plane)
-    return torch.from_numpy(planes)
+    tensor = torch.empty((3, *rgb.shape[:2]), dtype=torch.float32)
+    rgb_to_planes(rgb, tensor.numpy())
+    return tensor
 
 
-def _mirrored(values: np.ndarray) -> np.ndarray:
-    """A copy of [H,W] or [C,H,W] with left and right swapped; OpenCV's is several times as fast as NumPy's."""
-    mirrored = np.empty(values.shape, values.dtype)
-    planes = [(values, mirrored)] if values.ndim == 2 else zip(values, mirrored, strict=True)
+def _mirror(values: np.ndarray, out: np.ndarray) -> None:
+    """Write [H,W] or [C,H,W] to `out` with left and right swapped; OpenCV is several times as fast as NumPy."""
+    if values.dtype != out.dtype:
+        turned = np.empty(values.shape, values.dtype)
+        _mirror(values, turned)
+        np.copyto(out, turned)
+        return
+    planes = [(values, out)] if values.ndim == 2 else zip(values, out, strict=True)
     for source, target in planes:
         if values.dtype == bool:  # a type not every OpenCV knows
             source, target = source.view(np.uint8), target.view(np.uint8)
         cv2.flip(source, 1, dst=target)
-    return mirrored
 
 
 @dataclass(frozen=True)
@@ -86,17 +94,23 @@ class Drawn:
         """Flip uint8 [H,W,3] of any size as the crop is flipped."""
         return cv2.flip(rgb, 1) if self.flip else rgb
 
-    def map(self, values: np.ndarray) -> np.ndarray:
-        """Crop and flip [H,W] or [C,H,W] to [...,height,width], contiguous."""
-        cropped = values[..., self.top : self.top + self.height, self.left : self.left + self.width]
-        return _mirrored(cropped) if self.flip else np.ascontiguousarray(cropped)
+    def jittered(self, rgb: np.ndarray) -> np.ndarray:
+        """uint8 [H,W,3] with the sample's jitter, if there is one."""
+        return rgb if self.jitter is None else self.jitter(rgb)
 
-    def normals(self, normals: np.ndarray) -> np.ndarray:
-        """Crop and flip unit vectors [3,H,W]: seen in a mirror, right is left, so x changes its sign."""
-        turned = self.map(normals)
+    def write_map(self, values: np.ndarray, out: np.ndarray) -> None:
+        """Write [H,W] or [C,H,W], cropped and flipped, to `out` [...,height,width], of the same type or a wider one."""
+        cropped = values[..., self.top : self.top + self.height, self.left : self.left + self.width]
         if self.flip:
-            np.negative(turned[0], out=turned[0])  # an array of its own: mirroring copies
-        return turned
+            _mirror(cropped, out)
+        else:
+            np.copyto(out, cropped)
+
+    def write_normals(self, normals: np.ndarray, out: np.ndarray) -> None:
+        """As `write_map`, for unit vectors [3,H,W]: seen in a mirror, right is left, so x changes its sign."""
+        self.write_map(normals, out)
+        if self.flip:
+            np.negative(out[0], out=out[0])
 
     def intrinsics(self, matrix: np.ndarray) -> np.ndarray:
         """float32 [3,3] of the sample, from those of the resized image."""

@@ -8,8 +8,10 @@ from collections import Counter
 import pytest
 import torch
 
+from dataset.base import DenseDataset
 from dataset.build import build_dataset
 from dataset.loader import TrainSampler, eval_loader, train_loader
+from dataset.memory import Field
 from tests.dataset.files import config, write_cityscapes
 from utils.errors import UserError
 
@@ -172,11 +174,16 @@ def test_a_users_mistake_in_a_worker_arrives_with_its_own_message(tmp_path, work
     assert str(carried.value) == str(direct.value) and str(file) in str(direct.value)
 
 
-class Broken(torch.utils.data.Dataset):
+class Broken(DenseDataset):
+    fields = {"index": Field(torch.int64, ())}
+
+    def __init__(self):
+        pass
+
     def __len__(self):
         return 4
 
-    def __getitem__(self, key):
+    def fill(self, keys, tensors):
         raise ZeroDivisionError("a mistake of ours")
 
 
@@ -188,7 +195,7 @@ def test_our_own_mistakes_keep_their_type_and_traceback(workers):
     except ZeroDivisionError as error:
         message = str(error)
     assert "a mistake of ours" in message
-    assert ("in __getitem__" in message) == bool(workers)
+    assert ("in fill" in message) == bool(workers)
 
 
 def test_workers_outlive_signals_meant_for_the_main_process(root):

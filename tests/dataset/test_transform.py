@@ -71,6 +71,13 @@ def test_tensors_of_images_are_planar_and_in_zero_to_one():
     assert tensor[:, 0, 0].tolist() == [1.0, 0.0, pytest.approx(128 / 255)]
 
 
+def cut(drawn, values):
+    """The map of a sample, [H,W]."""
+    out = np.empty((drawn.height, drawn.width), values.dtype)
+    drawn.write_map(values, out)
+    return out
+
+
 K = np.array([[100.0, 0, 31], [0, 120.0, 17], [0, 0, 1]])
 
 
@@ -93,20 +100,19 @@ def test_a_point_projects_onto_the_pixel_that_shows_it(flip):
     [[row, column]] = np.argwhere(drawn.rgb(canvas)[..., 0])
     mirrored = point * ([-1, 1, 1] if flip else 1)
     np.testing.assert_allclose((drawn.intrinsics(K) @ mirrored)[:2], [column, row], atol=0.5)
-    [[map_row, map_column]] = np.argwhere(drawn.map(canvas[..., 0]))
+    [[map_row, map_column]] = np.argwhere(cut(drawn, canvas[..., 0]))
     assert (map_row, map_column) == (row, column)
 
 
 def test_flipped_normals_mirror_x():
     normals = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
-    before = normals.copy()
-    flipped = Drawn(left=1, top=0, width=3, height=4, flip=True).normals(normals)
+    normals.flags.writeable = False
+    flipped, straight = np.empty((2, 3, 4, 3), np.float32)
+    Drawn(left=1, top=0, width=3, height=4, flip=True).write_normals(normals, flipped)
     np.testing.assert_array_equal(flipped[0], -normals[0, :, 3:0:-1])
     np.testing.assert_array_equal(flipped[1:], normals[1:, :, 3:0:-1])
-    straight = Drawn(left=1, top=0, width=3, height=4).normals(normals)
+    Drawn(left=1, top=0, width=3, height=4).write_normals(normals, straight)
     np.testing.assert_array_equal(straight, normals[:, :, 1:4])
-    assert flipped.dtype == straight.dtype == np.float32 and flipped.flags.c_contiguous and straight.flags.c_contiguous
-    np.testing.assert_array_equal(normals, before)
 
 
 def transform(**options):
@@ -152,5 +158,20 @@ def test_flip_agrees_between_images_and_maps():
     values = np.random.default_rng(0).integers(0, 256, (10, 20), dtype=np.uint8)
     drawn = Drawn(left=3, top=2, width=9, height=5, flip=True)
     image = drawn.rgb(cv2.merge([values, values, values]))
-    np.testing.assert_array_equal(image[..., 1], drawn.map(values))
-    np.testing.assert_array_equal(drawn.map(values), np.fliplr(values[2:7, 3:12]))
+    np.testing.assert_array_equal(image[..., 1], cut(drawn, values))
+    np.testing.assert_array_equal(cut(drawn, values), np.fliplr(values[2:7, 3:12]))
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "written"), [(np.uint8, np.int64), (np.float32, np.float32), (bool, bool), (np.uint8, np.uint8)]
+)
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_maps_are_cut_into_their_place_whatever_their_type(dtype, written, channels, flip):
+    values = (np.random.default_rng(0).random((*channels, 10, 20)) * 250).astype(dtype)
+    values.flags.writeable = False  # as a view of a file is
+    place = np.full((2, *channels, 5, 9), 7, written)
+    Drawn(left=3, top=2, width=9, height=5, flip=flip).write_map(values, place[1])
+    part = values[..., 2:7, 3:12]
+    np.testing.assert_array_equal(place[1], part[..., ::-1] if flip else part)
+    assert (place[0] == np.full((), 7, written)).all()

@@ -52,7 +52,8 @@ def cut(triplet: Triplet, drawn: Drawn) -> tuple[dict[str, Tensor], Tensor, dict
         for offset, rgb in triplet.frames.items()
     }
     batch["intrinsics"] = torch.from_numpy(drawn.intrinsics(CAMERA.matrix(width=WIDTH, height=HEIGHT))).unsqueeze(0)
-    depth = torch.from_numpy(drawn.map(resize_nearest(triplet.depth, width=WIDTH, height=HEIGHT)))
+    depth = torch.empty(drawn.height, drawn.width)
+    drawn.write_map(resize_nearest(triplet.depth, width=WIDTH, height=HEIGHT), depth.numpy())
     # In a mirror the camera moves the other way round.
     mirror = np.diag([-1.0 if drawn.flip else 1.0, 1.0, 1.0, 1.0])
     transforms = {
