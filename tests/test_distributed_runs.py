@@ -15,16 +15,17 @@ from training.state import load_state
 TASKS = ("semseg", "depth", "normals", "edges")
 SMALL = {
     "data__augmentations__random_horizontal_flip": 0.5,
+    "data__n_valid_logged": 0,
     "optim": "{name: SGD, clip_grad_norm: 10, kwargs: {momentum: 0.9}}",
 }
+LITTLE_WRITTEN = {"training__save_model": False, "training__save_finished_model": False}
 # Adapts from the second step on.
-ADAPTS = SMALL | narrow("semseg", "depth")
+ADAPTS = SMALL | LITTLE_WRITTEN | narrow("semseg", "depth")
 ADAPTS |= {f"data__{role}__width": 64 for role in ("source", "target")}
 ADAPTS |= {"training__da__doda": 2, "training__da__ent_align": [0], "training__max_iterations": 10}
-ADAPTS |= {"training__save_finished_model": False, "data__n_valid_logged": 0}
 # Without dropout, of which each process has its own.
 CERTAIN = narrow(*TASKS) | {f"setup__model__tasks__{task}__kwargs__intermediate_aspp": False for task in TASKS}
-CERTAIN |= {"optim": "{name: SGD}", "training__iterations": 2}
+CERTAIN |= LITTLE_WRITTEN | {"optim": "{name: SGD}", "training__iterations": 2}
 ALLOWED = {"training__allow_world_size_change": True}
 
 
@@ -58,30 +59,42 @@ def here(logs, world, monkeypatch):
     return here
 
 
-@pytest.fixture(scope="module")
-def outcomes(logs, world) -> dict[str, list[Outcome]]:
+def run_all(jobs: dict[str, list[str]], logs: Path, world: dict[str, str]) -> dict[str, list[Outcome]]:
     """The outcome of every job by rank."""
-    with pytest.MonkeyPatch.context() as patch:  # of a run with one process, which two shall continue
-        patch.setenv("LOG_DIR", str(logs / "grown"))
-        patch.setenv("NYUDV2_DIR", world["NYUDV2_DIR"])
-        assert run_here(patch, *supervised(iterations=1)) == 0
-    jobs = {
-        "straight": supervised(),
-        "parted, first": supervised(iterations=2),
-        "parted": supervised("--resume"),
-        "adapted, straight": adaptation(),
-        "adapted, parted, first": adaptation(iterations=2),
-        "adapted, parted": adaptation("--resume"),
-        "certain": arguments(**CERTAIN),
-        "grown": supervised("--resume"),
-        "grown, allowed": supervised("--resume", iterations=2, **ALLOWED),
-    }
     done = run_jobs([Job(words, world | {"LOG_DIR": str(logs / folder_of(name))}) for name, words in jobs.items()])
     return dict(zip(jobs, done, strict=True))
 
 
 def folder_of(name: str) -> str:
-    return name.removesuffix(", first").removesuffix(", allowed")
+    return name.removesuffix(", first")
+
+
+@pytest.fixture(scope="module")
+def outcomes(logs, world) -> dict[str, list[Outcome]]:
+    """Of fully supervised runs."""
+    with pytest.MonkeyPatch.context() as patch:  # of a run with one process, which two shall continue
+        patch.setenv("LOG_DIR", str(logs / "grown"))
+        patch.setenv("NYUDV2_DIR", world["NYUDV2_DIR"])
+        assert run_here(patch, *supervised(iterations=1, **LITTLE_WRITTEN)) == 0
+    jobs = {
+        "straight": supervised(),
+        "parted, first": supervised(iterations=2, **LITTLE_WRITTEN),
+        "parted": supervised("--resume", **LITTLE_WRITTEN),
+        "certain": arguments(**CERTAIN),
+        "grown": supervised("--resume"),
+    }
+    return run_all(jobs, logs, world)
+
+
+@pytest.fixture(scope="module")
+def adapted_outcomes(logs, world) -> dict[str, list[Outcome]]:
+    """Of domain adaptation."""
+    jobs = {
+        "straight": adaptation(),
+        "parted, first": adaptation(iterations=2),
+        "parted": adaptation("--resume"),
+    }
+    return run_all(jobs, logs / "adapted", world)
 
 
 def names(outcome: Outcome, stream: str = "source") -> list[list[str]]:
@@ -110,10 +123,10 @@ def test_the_run_folder_is_that_of_one_process(outcomes, logs):
     assert json.loads((folder / "metrics.json").read_text())["n_images"] == 4
 
 
-@pytest.mark.parametrize(("name", "lengths"), [("straight", [6]), ("adapted, straight", [10, 6])])
-def test_processes_take_their_turns_in_the_stream(outcomes, name, lengths):
+@pytest.mark.parametrize(("runs", "lengths"), [("outcomes", [6]), ("adapted_outcomes", [10, 6])])
+def test_processes_take_their_turns_in_the_stream(request, runs, lengths):
     """Together they see every image once before any comes back."""
-    main, other = outcomes[name]
+    main, other = request.getfixturevalue(runs)["straight"]
     for stream, length in zip(("source", "target"), lengths, strict=False):
         steps = list(zip(names(main, stream), names(other, stream), strict=True))
         assert [len(batch) for step in steps for batch in step] == [2] * 8
@@ -121,17 +134,21 @@ def test_processes_take_their_turns_in_the_stream(outcomes, name, lengths):
         assert len(set(together[:length])) == length
 
 
-@pytest.mark.parametrize("kind", ["", "adapted, "])
-def test_two_steps_and_two_more_are_four(outcomes, logs, kind):
+@pytest.mark.parametrize(("runs", "folder"), [("outcomes", "."), ("adapted_outcomes", "adapted")])
+def test_two_steps_and_two_more_are_four(request, logs, runs, folder):
+    outcomes = request.getfixturevalue(runs)
     for rank in range(2):
-        straight, first, rest = (outcomes[kind + name][rank] for name in ("straight", "parted, first", "parted"))
-        assert first.names + rest.names == straight.names
-    straight, parted = (load_state(only_run_folder(logs / f"{kind}{n}") / "resume.pkl") for n in ("straight", "parted"))
+        straight, first, rest = (outcomes[name][rank] for name in ("straight", "parted, first", "parted"))
+        assert straight.status == rest.status == 0
+        assert len(straight.names) == 4 and first.names + rest.names == straight.names
+    straight, parted = (
+        load_state(only_run_folder(logs / folder / name) / "resume.pkl") for name in ("straight", "parted")
+    )
     assert parted[0] == straight[0] and parted[0].step == 4 and parted[0].world_size == 2
     assert_same(parted[1], straight[1])
     assert_same(parted[2], straight[2])
     assert len(parted[2]) == 2 and not torch.equal(parted[2][0]["torch"], parted[2][1]["torch"])
-    if kind:
+    if runs == "adapted_outcomes":
         assert "discriminator_depth_0" in parted[1]["networks"]
 
 
@@ -164,13 +181,7 @@ def test_another_number_is_refused_once_on_all(outcomes):
     assert "--set training.allow_world_size_change=true" in errors
 
 
-def test_allowed_to_more_they_go_on_from_the_image_where_it_stood(outcomes, logs, here, monkeypatch, capsys):
-    """One process took images 0 and 1 in a step, two go on with the batch of images 0 to 3."""
-    state = load_state(only_run_folder(logs / "grown") / "resume.pkl")
-    assert (state[0].step, state[0].world_size, len(state[2])) == (2, 2, 2) and state[0].batches == {"source": 1}
-
-
-def test_allowed_to_fewer_they_go_on_from_the_image_where_they_stood(outcomes, logs, here, monkeypatch, capsys):
+def test_where_it_is_allowed_they_go_on_from_the_image_where_they_stood(outcomes, logs, here, monkeypatch, capsys):
     here("parted")
     words = supervised("--resume", iterations=5)
     assert "the run trained on 2 process(es), this is 1; start 2, or" in fails(monkeypatch, capsys, *words)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from process_groups import narrow
@@ -33,9 +33,10 @@ def processes_of(logs: Path) -> dict[int, tuple[int, str]]:
     return found
 
 
-def kill_all(logs: Path) -> None:
+def signal_all(logs: Path, number: int) -> None:
     for pid in processes_of(logs):
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(pid, number)
 
 
 @contextmanager
@@ -51,13 +52,13 @@ def torchrun(logs: Path, dataset: Path, *words: str) -> Iterator[subprocess.Pope
         stderr=subprocess.STDOUT,
         text=True,
     )
-    late = threading.Timer(SECONDS, kill_all, (logs,))
+    late = threading.Timer(SECONDS, signal_all, (logs, signal.SIGKILL))
     late.start()
     try:
         yield process
     finally:
         late.cancel()
-        kill_all(logs)
+        signal_all(logs, signal.SIGKILL)
         process.wait()
 
 
@@ -75,8 +76,7 @@ def test_stopped_by_sigterm_resumed_and_ended_by_the_death_of_one(tmp_path, demo
     # SIGTERM to torchrun and, as a scheduler does that signals a whole job, to its processes as well
     with torchrun(tmp_path, demo_nyudv2, *arguments(**SMALL)) as process:
         lines = read_until(process, "step 2/")
-        for pid in processes_of(tmp_path):
-            os.kill(pid, signal.SIGTERM)
+        signal_all(tmp_path, signal.SIGTERM)
         lines += list(process.stdout)
         assert process.wait() != 0
         left = processes_of(tmp_path)
