@@ -10,7 +10,7 @@ from PIL import Image
 from dataset.build import build_dataset
 from runs import few_threads, small_experiment
 from tests.dataset.files import config
-from utils.benchmark_loader import decode_sample, loader
+from utils.benchmark.loader import decode_sample, loader
 
 SDNE = ("semseg", "depth", "normals", "edges")
 CLASSES = {"cityscapes": 19, "synthia": 16, "vkitti2": 14, "nyudv2": 40}
@@ -22,8 +22,9 @@ def opened(monkeypatch):
     """Counts the files that are decoded, by name."""
     counts = Counter()
     for owner, name in ((cv2, "imread"), (Image, "open"), (np, "load")):
+        original = getattr(owner, name)
 
-        def counted(path, *arguments, original=getattr(owner, name), **options):
+        def counted(path, *arguments, original=original, **options):
             counts[str(path)] += 1
             return original(path, *arguments, **options)
 

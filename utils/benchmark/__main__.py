@@ -1,6 +1,7 @@
 """Benchmarks of an experiment on this machine: `python -m utils.benchmark KIND --base B --config C [--size HxW]`.
 
-Prints one line of JSON. All run on images of noise: neither datasets nor pretrained weights are needed.
+Prints one line of JSON. `loader` reads the experiment's training images, of `data.prepared` where it is set; the others
+run on images of noise, so that neither datasets nor pretrained weights are needed.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import torch
 
 from training.device import choose_device, set_switches
 from utils.benchmark.evaluate import evaluate
+from utils.benchmark.loader import loader
 from utils.benchmark.memory import memory
 from utils.benchmark.step import step
 from utils.config import Experiment, load_experiment
@@ -21,6 +23,7 @@ from utils.errors import UserError
 KINDS = {
     "step": "seconds of a training step, and its share of a convolution's speed",
     "evaluate": "images per second of a validation, beside the plain loop of research code",
+    "loader": "seconds to load a training image, beside decoding its files alone",
     "memory": "peak memory of a training step",
 }
 
@@ -36,10 +39,14 @@ def build_parser() -> argparse.ArgumentParser:
         kind.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="as of main.py"
         )
+        kind.add_argument("--env-config", type=Path, metavar="FILE", help="constants for $ENV:NAME, as of main.py")
         kind.add_argument("--size", metavar="HxW", help="size of the samples (default: the config's)")
         kind.add_argument("--device", metavar="NAME", help="cpu, cuda ... (default: CUDA where there is one)")
         kind.add_argument("--amp", action="store_true", help="short for --set training.use_amp=true")
         kind.add_argument("--compile", action="store_true", help="short for --set training.compile=true")
+        if name == "loader":
+            kind.add_argument("--samples", type=int, default=16, metavar="N", help="loaded (default: %(default)s)")
+            kind.add_argument("--workers", type=int, default=0, metavar="N", help="also through so many processes")
         if name == "evaluate":
             kind.add_argument("--images", type=int, default=8, metavar="N", help="a validation (default: %(default)s)")
         kind.add_argument("--repeats", type=int, default=5, metavar="N", help="repetitions (default: %(default)s)")
@@ -52,7 +59,9 @@ def load(arguments: argparse.Namespace) -> Experiment:
     Raises:
         UserError: A mistake in the experiment or the size.
     """
-    files = {"config": arguments.config, "base": arguments.base, "purpose": "predict"}  # no dataset has to be there
+    # For `loader` alone a dataset has to be there.
+    purpose = "train" if arguments.kind == "loader" else "predict"
+    files = {"config": arguments.config, "base": arguments.base, "env_config": arguments.env_config, "purpose": purpose}
     switches = {"training.use_amp=true": arguments.amp, "training.compile=true": arguments.compile}
     overrides = [*arguments.overrides, *(override for override, wanted in switches.items() if wanted)]
     experiment = load_experiment(overrides=overrides, **files)
@@ -74,6 +83,9 @@ def measure(arguments: argparse.Namespace, experiment: Experiment, device: torch
             return step(experiment, device, repeats=arguments.repeats)
         case "evaluate":
             return evaluate(experiment, device, images=arguments.images, repeats=arguments.repeats)
+        case "loader":
+            counts = {"samples": arguments.samples, "repeats": arguments.repeats, "workers": arguments.workers}
+            return loader(experiment, **counts)
         case "memory":
             return memory(experiment, device)
 
@@ -82,7 +94,7 @@ def main() -> int:
     """Measure and print; exit status 2 for the user's mistakes."""
     arguments = build_parser().parse_args()
     try:
-        for option in ("repeats", "images"):
+        for option in ("repeats", "images", "samples"):
             if getattr(arguments, option, 1) < 1:
                 raise UserError(f"--{option} {getattr(arguments, option)}: expected 1 or more")
         experiment = load(arguments)

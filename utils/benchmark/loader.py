@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any
 
 from dataset.base import DenseDataset, Key
+from dataset.experiment import open_dataset, training_use
 from dataset.loader import only_load, train_loader
 from dataset.memory import LoaderBlocks, WorkerBlocks
 from dataset.reading import image_size
-from training.build import open_dataset
 from utils.config import Experiment
 
 IN_USE = 3  # batches of one worker at a time: two on their way and one in training
@@ -24,7 +24,8 @@ IN_USE = 3  # batches of one worker at a time: two on their way and one in train
 def loader(experiment: Experiment, *, samples: int, repeats: int, workers: int) -> dict[str, Any]:
     """Seconds per sample to decode and to load, their ratio, and samples per second.
 
-    Sets this process up as a worker.
+    Prepared data, where `data.prepared` is set, is compared with decoding the original files. Sets this process up as a
+    worker.
 
     Args:
         experiment: whose training images are loaded (of the source where there is a target).
@@ -38,8 +39,7 @@ def loader(experiment: Experiment, *, samples: int, repeats: int, workers: int) 
     only_load()
     config = experiment.config
     data = config.data.source
-    split = "train" if config.data.target is None else config.data.src_split
-    dataset = open_dataset(config, data, split=split, training=True)
+    dataset = open_dataset(experiment, training_use(config))
     count = min(samples, len(dataset))
     batch = min(config.data.train_bs, count)
     decoding, loading = _in_turns(dataset, count // batch * batch, batch=batch, repeats=repeats)
