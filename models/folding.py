@@ -14,6 +14,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from models.decoder import ConvBlock, MergeBlock
 from models.encoder import Encoder
+from utils.convolution import Conv2d
 from utils.layers import ConvNormReLU
 
 # Which norm follows which convolution, by the class that applies them one after the other. Subclasses are not meant:
@@ -50,7 +51,8 @@ def _fold(block: nn.Module, conv_name: str, norm_name: str) -> None:
     """Put the convolution that does the work of both in the place of one, nothing in that of the other."""
     children = dict(block.named_modules())
     conv, norm = children.get(conv_name), children.get(norm_name)
-    # A block may go without the norm or the shortcut's projection; a norm without statistics is no constant.
-    if type(conv) is nn.Conv2d and isinstance(norm, _BatchNorm) and norm.running_mean is not None:
+    # A block may go without the norm or the shortcut's projection; a norm without statistics is no constant, and what is
+    # derived from a convolution (a parametrised one, say) may have other weights than it shows.
+    if type(conv) in (nn.Conv2d, Conv2d) and isinstance(norm, _BatchNorm) and norm.running_mean is not None:
         block.set_submodule(conv_name, fuse_conv_bn_eval(conv, norm))
         block.set_submodule(norm_name, nn.Identity().eval())

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from loss.multitask import MultiTaskLoss
+from models.densemtl import DenseMTL
 from runs import ROOT, THREADS, arguments, files_below, only_run_folder, run_folders, run_here
 from training.evaluate import Evaluator
 from training.setting import Setting
@@ -209,19 +210,26 @@ def test_channels_last_is_the_default(monkeypatch, channels_last):
 
 
 def test_bfloat16_two_batches_a_step_and_another_seed(logs, monkeypatch):
-    dtypes = set()
-    original = MultiTaskLoss.forward
+    dtypes, of_losses = set(), set()
+    predict, compare = DenseMTL.forward, MultiTaskLoss.forward
 
-    def forward(self, predictions, batch):
-        dtypes.update(value.dtype for by_scale in predictions.values() for value in by_scale.values())
-        losses = original(self, predictions, batch)
-        assert losses["total"].dtype == torch.float32
+    def predicted(self, image):
+        predictions = predict(self, image)
+        values = [value for by_scale in predictions.values() for value in by_scale.values()]
+        dtypes.update((self.training, value.dtype) for value in values)
+        return predictions
+
+    def compared(self, predictions, batch):
+        losses = compare(self, predictions, batch)
+        of_losses.add((torch.is_grad_enabled(), losses["total"].dtype))
         return losses
 
-    monkeypatch.setattr(MultiTaskLoss, "forward", forward)
+    monkeypatch.setattr(DenseMTL, "forward", predicted)
+    monkeypatch.setattr(MultiTaskLoss, "forward", compared)
     options = {"training__iterations": 2, "training__use_amp": True, "training__accumulate": 2}
     assert run_here(monkeypatch, *arguments("-s", "7", **options)) == 0
-    assert dtypes == {torch.bfloat16}
+    assert dtypes == {(True, torch.bfloat16), (False, torch.bfloat16)}
+    assert of_losses == {(True, torch.float32), (False, torch.float32)}
     folder = only_run_folder(logs)
     config = read_mapping(folder / "cfg.yml")
     assert (folder.parent.name, config["training"]["seed"], config["data"]["dataset_seed"]) == ("s7", 7, 7)

@@ -203,6 +203,8 @@ def _collective() -> Iterator[None]:
     """What gloo raises when a process is gone is a RuntimeError like any other."""
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise  # this process's own
     except RuntimeError as error:
         reason = re.sub(r"^\[[^]]*\] ", "", str(error).splitlines()[0]).partition(". ")[0]  # without gloo's own advice
         raise PeerLost(f"another process has ended or does not answer ({reason}); its own output says why") from error

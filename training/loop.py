@@ -62,7 +62,7 @@ class Loop:
         folder: Where the run writes.
         training, data: Config sections.
         progress: Where the run stands; a fresh one starts at step 0.
-        random: Generators' states of a resumed run, one a process; None for a fresh one.
+        random: Generators' states of a resumed run, one a process; None leaves the generators as they are.
         loggers: Where figures go; empty on other processes than the main one.
         processes: This process's place among those that train together.
         device: Where the networks are.
