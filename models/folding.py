@@ -51,7 +51,7 @@ def _fold(block: nn.Module, conv_name: str, norm_name: str) -> None:
     """Put the convolution that does the work of both in the place of one, nothing in that of the other."""
     children = dict(block.named_modules())
     conv, norm = children.get(conv_name), children.get(norm_name)
-    # A block may go without the norm or the shortcut's projection; a norm without statistics is no constant; and a class
+    # A block may go without the norm or the shortcut's projection. A norm without statistics is no constant. A class
     # derived from a convolution (a parametrised one, say) may have other weights than it shows.
     if type(conv) in (nn.Conv2d, Conv2d) and isinstance(norm, _BatchNorm) and norm.running_mean is not None:
         block.set_submodule(conv_name, fuse_conv_bn_eval(conv, norm))
