@@ -61,7 +61,7 @@ demo-sde: $(VENV)/.run  ## train segmentation with depth from video and compare 
 		--metrics $$(ls -td $(DEMO)/sde/logs/cityscapes/resnet18_ours_SD/s42/*/ | head -1)metrics.json
 
 test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
