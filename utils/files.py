@@ -40,8 +40,22 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, durable
 
 
 def save_tensors(path: Path, value: Any) -> None:
-    """`torch.save`, atomically."""
-    write_atomically(path, lambda file: torch.save(value, file))
+    """`torch.save`, atomically.
+
+    Raises:
+        UserError: As `write_atomically`.
+    """
+
+    def write(file: BinaryIO) -> None:
+        try:
+            torch.save(value, file)
+        except RuntimeError as error:
+            # PyTorch closes its archive even after a write has failed, and hides that error behind one of its own.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
+
+    write_atomically(path, write)
 
 
 def save_json(path: Path, value: Any) -> None:
