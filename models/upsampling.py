@@ -72,10 +72,10 @@ class _PadByOne(torch.autograd.Function):
         inner.copy_(grad[:, :, 1:-1, 1:-1])
         left, right = grad[:, :, 1:-1, 0].clone(), grad[:, :, 1:-1, -1].clone()  # [B,C,h]
         for folded, columns in ((left, 0), (inner, slice(1, -1)), (right, -1)):
-            folded[:, :, low] += grad[:, :, 0, columns]
-            folded[:, :, high] += grad[:, :, -1, columns]
-        inner[:, :, :, low] += left
-        inner[:, :, :, high] += right
+            folded[:, :, low].add_(grad[:, :, 0, columns])  # `+=` would copy the sum onto itself afterwards
+            folded[:, :, high].add_(grad[:, :, -1, columns])
+        inner[:, :, :, low].add_(left)
+        inner[:, :, :, high].add_(right)
         return inner, None
 
 
