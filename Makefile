@@ -47,9 +47,9 @@ demo-da: $(VENV)/.run  ## train source-only, adapted and oracle for each of SEED
 		$(BIN)/python main.py --base configs/demo/da/fs_bs4.yml --config configs/demo/da/resnet18_$${experiment}_SD.yml \
 			--device cpu --disable-wandb --seed $$seed; done; done
 	$(BIN)/python -m training.compare \
-		"source-only=$(DEMO)/da/logs/synthia2cityscapes/resnet18_source_only_SD/*/*/metrics.json" \
-		"adapted=$(DEMO)/da/logs/synthia2cityscapes/resnet18_ours_SD/*/*/metrics.json" \
-		"oracle=$(DEMO)/da/logs/cityscapes/resnet18_oracle_SD/*/*/metrics.json"
+		"source-only=$(DEMO)/da/logs/synthia2cityscapes/resnet18_source_only_SD" \
+		"adapted=$(DEMO)/da/logs/synthia2cityscapes/resnet18_ours_SD" \
+		"oracle=$(DEMO)/da/logs/cityscapes/resnet18_oracle_SD"
 
 # Depth learned from video on the demo world.
 demo-sde: export CITYSCAPES_DIR = $(DEMO)/sde/cityscapes

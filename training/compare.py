@@ -1,11 +1,11 @@
-"""Compare experiments over seeds: `python -m training.compare LABEL=GLOB ...`.
+"""Compare experiments over seeds: `python -m training.compare LABEL=FOLDER ...`.
 
-Each GLOB names the `metrics.json` files of one experiment, one a seed. Prints the headline figures of the final output,
-mean and standard deviation over the seeds.
+FOLDER is where `main.py` writes the runs of one experiment, `<logdir>/<dataset>/<config>`. Of each seed the newest run
+that has a `metrics.json` counts. Prints the headline figures of the final output, mean and standard deviation over the
+seeds, and how each experiment differs from the first on the seeds that both have.
 """
 
 import argparse
-import glob
 import json
 import statistics
 import sys
@@ -16,6 +16,21 @@ from typing import Any
 from training.evaluation import FINAL_SCALE, HEADLINES
 from utils.console import table
 from utils.errors import UserError
+
+Headlines = dict[str, float | None]  # "<task> <metric>" -> value
+LOWER_IS_BETTER = {f"{task} {name}": lower for task, names in HEADLINES.items() for name, lower in names.items()}
+
+
+def read_runs(folder: Path) -> dict[str, Headlines]:
+    """The headline figures of the newest measured run of each seed, by the seed's folder (`s42`).
+
+    Raises:
+        UserError: There is none, or one cannot be read.
+    """
+    newest = {path.parent.parent.name: path for path in sorted(folder.glob("s*/*/metrics.json"))}
+    if not newest:
+        raise UserError(f"{folder}: no s<seed>/<time>/metrics.json in it; expected <logdir>/<dataset>/<config>")
+    return {seed: headlines(read_metrics(path)) for seed, path in newest.items()}
 
 
 def read_metrics(path: Path) -> dict[str, dict[str, Any]]:
@@ -30,50 +45,64 @@ def read_metrics(path: Path) -> dict[str, dict[str, Any]]:
         raise UserError(f"{path}: cannot be read as metrics.json ({error})") from error
 
 
-def headlines(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[float | None, bool]]:
-    """ "<task> <metric>" -> (value, lower is better) of the final output."""
-    found = {}
-    for output, figures in metrics.items():
-        task, _, scale = output.partition("_")
-        if scale == str(FINAL_SCALE):
-            for name, lower_is_better in HEADLINES[task].items():
-                found[f"{task} {name}"] = (figures[name], lower_is_better)
-    return found
+def headlines(metrics: Mapping[str, Mapping[str, Any]]) -> Headlines:
+    """The headline figures of the final output."""
+    tasks = {output.removesuffix(f"_{FINAL_SCALE}"): figures for output, figures in metrics.items()}
+    return {f"{task} {name}": tasks[task][name] for task in HEADLINES if task in tasks for name in HEADLINES[task]}
 
 
-def comparison(experiments: Mapping[str, Sequence[Mapping[str, Mapping[str, Any]]]]) -> str:
-    """Table with a row for each headline figure and a column for each experiment, given the metrics of its runs."""
-    columns = {label: [headlines(metrics) for metrics in runs] for label, runs in experiments.items()}
-    names = {name: value[1] for runs in columns.values() for run in runs for name, value in run.items()}
-    rows = []
-    for name, lower_is_better in names.items():
-        cells = [_mean([run[name][0] for run in runs if name in run]) for runs in columns.values()]
-        rows.append([name, "lower" if lower_is_better else "higher", *cells])
-    header = ["", "better", *(f"{label} (n={len(r)})" if len(r) > 1 else label for label, r in columns.items())]
-    return table(header, rows)
+def comparison(experiments: Mapping[str, Mapping[str, Headlines]]) -> str:
+    """Tables with a row for each headline figure and a column for each experiment, given its runs by seed."""
+    names = list(dict.fromkeys(name for runs in experiments.values() for run in runs.values() for name in run))
+    means = {
+        f"{label} ({len(runs)} seeds)" if len(runs) > 1 else label: [
+            _mean([run.get(name) for run in runs.values()]) for name in names
+        ]
+        for label, runs in experiments.items()
+    }
+    first, *others = experiments
+    differences = {
+        label: [_difference(name, experiments[label], experiments[first]) for name in names] for label in others
+    }
+    text = _table(names, means)
+    return f"{text}\n\nbeside {first}, seed by seed\n{_table(names, differences)}" if others else text
 
 
-def _mean(values: Sequence[float | None]) -> str:
+def _table(names: Sequence[str], columns: Mapping[str, Sequence[str]]) -> str:
+    better = ["lower" if LOWER_IS_BETTER[name] else "higher" for name in names]
+    return table(["", "better", *columns], list(zip(names, better, *columns.values(), strict=True)))
+
+
+def _mean(values: Sequence[float | None], *, sign: str = "") -> str:
     """Mean and, of two or more, standard deviation; "-" where a figure is missing."""
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
         return "-"
-    mean = f"{statistics.mean(known):.4f}"
+    mean = f"{statistics.mean(known):{sign}.4f}"
     return mean if len(known) == 1 else f"{mean} ± {statistics.stdev(known):.4f}"
+
+
+def _difference(name: str, runs: Mapping[str, Headlines], first: Mapping[str, Headlines]) -> str:
+    """Mean and standard deviation of what a figure gains on the first experiment's, and how often that is better."""
+    pairs = [(runs[seed].get(name), first[seed].get(name)) for seed in runs if seed in first]
+    gains = [value - base for value, base in pairs if value is not None and base is not None]
+    if not gains or len(gains) < len(pairs):
+        return "-"
+    better = sum(gain < 0 if LOWER_IS_BETTER[name] else gain > 0 for gain in gains)
+    return f"{_mean(gains, sign='+')}, {better} of {len(gains)} better"
 
 
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m training.compare", description=__doc__.split("\n\n")[0])
-    parser.add_argument("experiments", nargs="+", metavar="LABEL=GLOB", help="metrics.json files of one experiment")
+    parser.add_argument("experiments", nargs="+", metavar="LABEL=FOLDER", help="where the runs of an experiment lie")
     try:
         experiments = {}
         for argument in parser.parse_args().experiments:
-            label, separator, pattern = argument.partition("=")
-            files = sorted(glob.glob(pattern))
-            if not separator or not files:
-                raise UserError(f"{argument}: expected LABEL=GLOB of metrics.json files; {pattern!r} matches none")
-            experiments[label] = [read_metrics(Path(file)) for file in files]
+            label, separator, folder = argument.partition("=")
+            if not separator:
+                raise UserError(f"{argument}: expected LABEL=FOLDER")
+            experiments[label] = read_runs(Path(folder))
         print(comparison(experiments))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
