@@ -8,6 +8,7 @@ first byte tells. Only the first batch in a block brings the block along; later 
 import ctypes
 import itertools
 import math
+import os
 import sys
 import weakref
 from collections.abc import Callable, Mapping
@@ -71,8 +72,14 @@ class LoaderBlocks:
             self._blocks[worker, number] = block.numpy()
         memory = self._blocks[worker, number]
         lease = memory.view()  # lives as long as the tensors on it
-        weakref.finalize(lease, memory[:1].fill, FREE)
+        weakref.finalize(lease, _release, memory, os.getpid())
         return _tensors_on(lease, self.fields, samples)
+
+
+def _release(memory: np.ndarray, owner: int) -> None:
+    """Tell the worker that a batch is gone from the main process; a process forked from that has no say in it."""
+    if os.getpid() == owner:
+        memory[0] = FREE
 
 
 _numbers = itertools.count()

@@ -18,7 +18,7 @@ from utils.errors import UserError
 from utils.schema import Config
 from utils.yaml_io import parse_yaml, read_mapping, write_mapping
 
-Purpose = Literal["train", "evaluate", "predict"]
+Purpose = Literal["train", "evaluate", "predict", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ def load_experiment(
         env_config: file with constants for `$ENV:NAME`; None: the process environment alone.
         seed: replaces the training and the dataset seed.
         purpose: what the run does. Prediction needs no dataset, evaluation no source dataset where there is a target,
-            and neither needs pretrained weights: `$ENV:` variables undefined there stay as they are.
+            preparing no dataset that is not to be prepared, and none of them pretrained weights: `$ENV:` variables
+            undefined there stay as they are.
 
     Raises:
         UserError: a file that is missing or not YAML, or the list of all that is wrong with the experiment.
@@ -82,7 +83,7 @@ def load_experiment(
         undefined = [path for path, _ in problems]
         problems += [(path, message) for path, message in explain(error, raw) if path not in undefined]
     if typed is not None:
-        found = crosscheck(typed, trains=purpose == "train")
+        found = crosscheck(typed, trains=purpose in ("train", "prepare"))
         problems += [(user_path(path, raw), message) for path, message in found]
     if typed is None or problems:
         where = f"{config} (base {base})" if base is not None else str(config)
@@ -126,13 +127,22 @@ def _not_needed(merged: dict[str, Any], purpose: Purpose) -> tuple[KeyPath, ...]
     """Key paths (a section with all in it) that a run for this purpose never reads."""
     if purpose == "train":
         return ()
-    weights = ("setup", "model", "pretrain")
+    weights, logs = ("setup", "model", "pretrain"), ("training", "logdir")
     if purpose == "predict":
-        return ("data",), ("training", "logdir"), weights
+        return ("data",), logs, weights
     data = merged.get("data")
     has_target = isinstance(data, dict) and data.get("target") is not None
+    if purpose == "prepare":
+        roles = [role for role in ("source", "target") if has_target and not _is_prepared(data, role)]
+        return *(("data", role, "path") for role in roles), logs, weights
     source = (("data", "source", "path"), ("data", "source", "prepared"))
     return (*source, weights) if has_target else (weights,)
+
+
+def _is_prepared(data: dict[str, Any], role: str) -> bool:
+    """Whether the config says where a dataset's prepared arrays are."""
+    own = data.get(role)
+    return (own.get("prepared") if isinstance(own, dict) else None) is not None or data.get("prepared") is not None
 
 
 def _with_seed(config: dict[str, Any], seed: int) -> dict[str, Any]:

@@ -44,7 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
     setup_console()
     try:
         experiment = load_experiment(
-            options.config, base=options.base, overrides=options.overrides, env_config=options.env_config
+            options.config,
+            base=options.base,
+            overrides=options.overrides,
+            env_config=options.env_config,
+            purpose="prepare",
         )
         prepare(experiment)
     except UserError as error:

@@ -1,6 +1,7 @@
 """The rows of prepared arrays: which of them a sample needs, of which files, and what is in them."""
 
 import os
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ ARRAYS = {
 }
 
 Stamp = tuple[int, int]  # size in bytes and time of the last change in nanoseconds
+PRINT_BLOCK = 4096  # bytes at the beginning, in the middle and at the end of a file that make its fingerprint
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Row:
 
     Args:
         kind: one of `ARRAYS`.
-        files: what it is made of, relative to the dataset's folder.
+        files: what it is made of, relative to the dataset's folder; of a map the image that it must have the size of
+            is one.
         name: a sample that needs it; one of several may, so it does not tell rows apart.
     """
 
@@ -63,11 +66,12 @@ def sample_rows(layout: Layout, name: str, frames: Sequence[int]) -> dict[str, R
 
     camera = layout.camera_path(name)
     cameras = () if camera is None else (camera,)
+    image = layout.frame_path(name, 0)
     rows = {f"frame_{offset}": row("frames", layout.frame_path(name, offset)) for offset in dict.fromkeys((0, *frames))}
     for kind in layout.maps:
         path = layout.map_path(name, kind)
         if path is not None:
-            rows[kind] = row(kind, path, *(cameras if kind == "depth" else ()))
+            rows[kind] = row(kind, path, image, *(cameras if kind == "depth" else ()))
     if cameras:
         rows["intrinsics"] = row("intrinsics", *cameras)
     return rows
@@ -96,26 +100,50 @@ def read_row(reader: ArrayReader, row: Row) -> tuple[np.ndarray, ...]:
 
 
 class Stamps:
-    """Size and time of the files of a dataset, each looked up once.
+    """Size and time of the files of a dataset, and their fingerprints, each looked up once.
 
     Args:
         root: the dataset's folder.
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = str(root)
+        self.root = str(root.resolve())
         self._known: dict[str, Stamp | None] = {}
+        self._prints: dict[str, int | None] = {}
 
     def of(self, row: Row) -> tuple[Stamp | None, ...]:
         """Of each of the row's files; None for one that is not there."""
         return tuple(self._of(file) for file in row.files)
 
+    def prints(self, row: Row) -> tuple[int | None, ...]:
+        """Fingerprint of each of the row's files; None for one that cannot be read."""
+        return tuple(self._print(file) for file in row.files)
+
     def _of(self, file: str) -> Stamp | None:
         if file not in self._known:
             try:
-                status = os.stat(f"{self._root}/{file}")
+                status = os.stat(f"{self.root}/{file}")
             except OSError:
                 self._known[file] = None
             else:
                 self._known[file] = (status.st_size, status.st_mtime_ns)
         return self._known[file]
+
+    def _print(self, file: str) -> int | None:
+        if file not in self._prints:
+            try:
+                self._prints[file] = _fingerprint(f"{self.root}/{file}")
+            except OSError:
+                self._prints[file] = None
+        return self._prints[file]
+
+
+def _fingerprint(path: str) -> int:
+    """Checksum of some blocks of a file: tells other files of the same name, size and time from it."""
+    with open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        checksum = 0
+        for begin in (0, (size - PRINT_BLOCK) // 2, size - PRINT_BLOCK):
+            file.seek(max(0, begin))
+            checksum = zlib.crc32(file.read(PRINT_BLOCK), checksum)
+    return checksum

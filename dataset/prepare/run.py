@@ -79,9 +79,12 @@ def _write(plan: Plan, rows: Sequence[Row], workers: int, bar: tqdm) -> Path:
 def _write_row(plan: Plan, row: Row, staging: Staging, number: int) -> None:
     before = Stamps(plan.root).of(row)
     arrays = read_row(plan.readers[row], row)
-    if Stamps(plan.root).of(row) != before:
-        raise _changed(plan.root / row.files[0])
-    staging.write(row, number, arrays, before)
+    after = Stamps(plan.root)
+    prints = after.prints(row)
+    for file, old, new in zip(row.files, before, after.of(row), strict=True):
+        if old != new:
+            raise _changed(plan.root / file)
+    staging.write(row, number, arrays, before, prints)
 
 
 def _require_complete(plan: Plan) -> None:

@@ -37,7 +37,9 @@ class PreparedSource:
         self._parts = [part.folder for part in parts]
         self._places = self._find(Index(parts, Stamps(layout.root)))  # key -> [N,2], -1 where no file holds it
         self._arrays: dict[tuple[int, str], np.ndarray] = {}
-        # Opened now, so that the workers of a run have them even if the files are replaced in the meantime.
+        # Held and opened now, so that a run and its workers have them even if the files are replaced in the meantime.
+        used = {part for places in self._places.values() for part in places[:, 0].tolist() if part >= 0}
+        self._held = [parts[part].hold() for part in used]
         for key, places in self._places.items():
             for part in np.unique(places[places[:, 0] >= 0, 0]):
                 for array in ARRAYS[_kind(key)]:
@@ -103,8 +105,8 @@ class PreparedSource:
         return self._arrays[part, array]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the arrays: another process opens them again, where they would be copied whole."""
-        return {**self.__dict__, "_arrays": {}}
+        """Without what is open: another process opens the arrays again, where they would be copied whole."""
+        return {**self.__dict__, "_arrays": {}, "_held": []}
 
 
 def _kind(key: str) -> str:

@@ -4,7 +4,9 @@ The system may write the pages of a file in any order, and a machine may fail at
 therefore taken over row by row where the row is what its checksum says, and the rest is forgotten.
 """
 
+import io
 import json
+import math
 import os
 import shutil
 import threading
@@ -24,7 +26,7 @@ from utils.files import write_atomically
 PARTIAL = ".partial"
 JOURNAL = "journal.jsonl"
 
-Entry = list[Any]  # [kind, number, [checksum of each array], [file, size, time], ...]
+Entry = list[Any]  # [kind, number, [checksum of each array], [file, size, time, fingerprint], ...]
 
 
 class Staging:
@@ -57,11 +59,13 @@ class Staging:
                     dtype, shape = array_type(array, width=store.width, height=store.height)
                     self._arrays[array] = _ArrayFile(self.folder / f"{array}.npy", dtype, (count, *shape))
 
-    def write(self, row: Row, number: int, arrays: Sequence[np.ndarray], stamps: Sequence[Stamp]) -> None:
+    def write(
+        self, row: Row, number: int, arrays: Sequence[np.ndarray], stamps: Sequence[Stamp], prints: Sequence[int]
+    ) -> None:
         """Write what a row holds to position `number` of the arrays of its kind.
 
         Args:
-            stamps: of its files, when they were read.
+            stamps, prints: of its files, when they were read.
 
         Raises:
             UserError: It cannot be written, because the disk is full, for example.
@@ -70,7 +74,7 @@ class Staging:
             checksums = [
                 self._arrays[name].write(number, array) for name, array in zip(ARRAYS[row.kind], arrays, strict=True)
             ]
-            files = [[file, *stamp] for file, stamp in zip(row.files, stamps, strict=True)]
+            files = [[file, *stamp, mark] for file, stamp, mark in zip(row.files, stamps, prints, strict=True)]
             entry = [row.kind, number, checksums, *files]
             with self._lock:
                 _write_all(self._journal, _line(entry))
@@ -117,11 +121,34 @@ def take_over(store: Store) -> int:
         return 0
     header, entries = _read_journal(store, folder)
     if entries:
+        with _writing(folder):
+            _cut_to(entries, folder)
         _publish(store, header, entries)
     else:
         with _writing(folder):
             shutil.rmtree(folder)
     return len(entries)
+
+
+def _cut_to(entries: Sequence[Entry], folder: Path) -> None:
+    """Shorten the arrays, which were made for more, to the last row that is there; remove those without any."""
+    counts: dict[str, int] = {}
+    for kind, number, *_ in entries:
+        for array in ARRAYS[kind]:
+            counts[array] = max(counts.get(array, 0), number + 1)
+    for path in folder.glob("*.npy"):
+        if path.stem not in counts:
+            path.unlink()
+            continue
+        old = np.lib.format.open_memmap(path, mode="r")
+        shape = (counts[path.stem], *old.shape[1:])
+        header = io.BytesIO()
+        description = {"descr": np.lib.format.dtype_to_descr(old.dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(header, description)
+        if header.tell() == old.offset:  # NumPy leaves room for larger numbers
+            with open(path, "r+b") as file:
+                file.write(header.getvalue())
+                file.truncate(old.offset + old.dtype.itemsize * math.prod(shape))
 
 
 def _publish(store: Store, header: Mapping[str, Any], entries: Sequence[Entry]) -> Path:

@@ -2,23 +2,28 @@
 
 import fcntl
 import json
+import logging
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from dataset.prepare.rows import ARRAYS, Row, Stamp, Stamps, array_type
+from utils.console import LOGGER_NAME
 from utils.errors import UserError
 
+LOGGER = logging.getLogger(LOGGER_NAME)
 FORMAT = 1  # to be raised whenever a row of the same files would hold other values
 MANIFEST = "manifest.json"
 _PART = re.compile(r"part-\d{4,}")
-_DISCARDED = ".discarded"
+_DISCARDED = ".discarded-"  # how folders begin whose contents nobody needs
 
 Place = tuple[int, int]  # of a row: position of its part in `Store.parts()`, row of the part's arrays
 
@@ -80,8 +85,10 @@ class Store:
         path = part / f"{name}.npy"
         dtype, shape = array_type(name, width=self.width, height=self.height)
         try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+            array = np.lib.format.open_memmap(path, mode="r")
+        except (
+            Exception
+        ) as error:  # NumPy reads the header as Python: a damaged one raises what Python's tokenizer does
             raise NotPrepared(f"{path}: missing or damaged ({error})") from error
         if array.dtype != dtype or array.shape[1:] != shape:
             raise NotPrepared(f"{path}: damaged, it holds {array.dtype} {array.shape}, rows are {dtype} {shape}")
@@ -108,23 +115,56 @@ class Store:
                 raise UserError(
                     f"{self.folder}: another `python -m dataset.prepare` is writing there; wait until it is done"
                 ) from error
+            except OSError as error:
+                raise UserError(
+                    f"{self.folder}: cannot be locked ({error.strerror}); set data.prepared to a folder on another disk"
+                ) from error
             yield
 
     def tidy(self) -> None:
-        """Remove parts that are damaged, and those of which newer parts hold every file of the same dataset folder."""
+        """Remove parts that are damaged, and those of which newer parts hold every file of the same dataset folder.
+
+        Parts that a run has open stay until a later call.
+        """
         sound = {part.folder: part for part in self.sound_parts()}
         covered: set[tuple[str, Row]] = set()
         for folder in self.folders():
             rows = {(sound[folder].root, row) for row in sound[folder].rows} if folder in sound else set()
-            if rows <= covered:
+            if rows <= covered and not _is_held(folder):
                 self._discard(folder)
             covered |= rows
-        shutil.rmtree(self.folder / _DISCARDED, ignore_errors=True)
+        for folder in self.folder.glob(f"{_DISCARDED}*"):
+            shutil.rmtree(folder, ignore_errors=True)
+            if folder.exists():
+                LOGGER.warning("%s: no longer needed, but cannot be removed; remove it yourself", folder)
 
     def _discard(self, folder: Path) -> None:
         # Moved first: a part that is half removed would be a damaged one.
-        shutil.rmtree(self.folder / _DISCARDED, ignore_errors=True)
-        os.replace(folder, self.folder / _DISCARDED)
+        try:
+            os.replace(folder, tempfile.mkdtemp(prefix=_DISCARDED, dir=self.folder))
+        except OSError as error:
+            LOGGER.warning("%s: no longer needed, but cannot be moved away (%s)", folder, error.strerror)
+
+
+def _is_held(folder: Path) -> bool:
+    """Whether a run has a part open (`Part.hold`)."""
+    try:
+        with open(folder / MANIFEST, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # without a manifest or without locks nobody holds it
+        return False
+    return False
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where a row is in the arrays of a part, and what its files were: stamps and fingerprints."""
+
+    number: int
+    stamps: tuple[Stamp, ...]
+    prints: tuple[int, ...]
 
 
 class Part:
@@ -133,7 +173,7 @@ class Part:
     Attributes:
         folder: where it is.
         root: the folder of the dataset it was made of, at that time.
-        rows: for each row its position in the arrays, and the stamps of its files.
+        rows: what it holds.
 
     Raises:
         NotPrepared: It is damaged, or holds something else than its store.
@@ -150,24 +190,36 @@ class Part:
                 raise NotPrepared(f"{path}: is of {_told(found)}, needed is {_told(store.header)}")
             self.root: str = manifest["root"]
             self.rows = dict(_listed(manifest["rows"]))
-            for row, (number, _) in self.rows.items():
+            for row, stored in self.rows.items():
                 for array in ARRAYS[row.kind]:
-                    counts[array] = max(counts.get(array, 0), number + 1)
+                    counts[array] = max(counts.get(array, 0), stored.number + 1)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise NotPrepared(f"{path}: missing or damaged ({error!r})") from error
         for array, count in counts.items():
             if len(store.array(folder, array)) < count:
                 raise NotPrepared(f"{folder / array}.npy: damaged, it has fewer rows than {path} lists")
 
+    def hold(self) -> IO[bytes]:
+        """Keeps `Store.tidy` from removing the part as long as the file that is returned is open.
 
-def _listed(rows: dict[str, list[list[Any]]]) -> Iterator[tuple[Row, tuple[int, tuple[Stamp, ...]]]]:
-    """Rows of a manifest: `{kind: [[number, [file, size, time], ...], ...]}`."""
+        Raises:
+            NotPrepared: The part is no longer there.
+        """
+        try:
+            file = open(self.folder / MANIFEST, "rb")
+        except OSError as error:
+            raise NotPrepared(f"{self.folder / MANIFEST}: missing ({error})") from error
+        with suppress(OSError):  # a file system without locks; open arrays stay readable there all the same
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return file
+
+
+def _listed(rows: dict[str, list[list[Any]]]) -> Iterator[tuple[Row, Stored]]:
+    """Rows of a manifest: `{kind: [[number, [file, size, time, fingerprint], ...], ...]}`."""
     for kind, entries in rows.items():
         for number, *files in entries:
-            yield (
-                Row(kind, tuple(file for file, _, _ in files)),
-                (number, tuple((size, time) for _, size, time in files)),
-            )
+            names, sizes, times, prints = zip(*files, strict=True)
+            yield Row(kind, names), Stored(number, tuple(zip(sizes, times, strict=True)), prints)
 
 
 def _told(header: dict[str, Any]) -> str:
@@ -187,21 +239,30 @@ class Index:
         self.stamps = stamps
 
     def find(self, row: Row) -> Place | None:
-        """Where a row is that was made of the very files there are now."""
+        """Where a row is that was made of the very files there are now.
+
+        Of another folder, such as one the dataset was copied from, size and time may be those of other files.
+        """
         now = self.stamps.of(row)
         for position, part in enumerate(self.parts):
-            number, then = part.rows.get(row, (None, None))
-            if then == now:
-                return position, number
+            stored = part.rows.get(row)
+            if stored is None or stored.stamps != now:
+                continue
+            if part.root == self.stamps.root or stored.prints == self.stamps.prints(row):
+                return position, stored.number
         return None
 
     def difference(self, row: Row) -> str:
         """Which file of a row that was not found is not as it was, and how."""
-        stored = next((part.rows[row][1] for part in self.parts if row in part.rows), None)
-        if stored is None:
+        part = next((part for part in self.parts if row in part.rows), None)
+        if part is None:
             return f"{row.files[0]}, which is not prepared ({row.kind} of sample {row.name})"
-        pairs = zip(row.files, stored, self.stamps.of(row), strict=True)
-        file, then, now = next((file, then, now) for file, then, now in pairs if then != now)
-        if now is None:
-            return f"{file}, which is no longer there"
-        return f"{file}, which was written to since ({then[0]} bytes then, {now[0]} now)"
+        stored = part.rows[row]
+        for file, then, now in zip(row.files, stored.stamps, self.stamps.of(row), strict=True):
+            if now is None:
+                return f"{file}, which is no longer there"
+            if then != now:
+                return f"{file}, which was written to since ({then[0]} bytes then, {now[0]} now)"
+        pairs = zip(row.files, stored.prints, self.stamps.prints(row), strict=True)
+        file = next(file for file, then, now in pairs if then != now)
+        return f"{file}, which is another than that of the same size and time in {part.root}"

@@ -116,6 +116,20 @@ def test_batches_outlive_their_loader(worker, loader):
     assert late.number == 1
 
 
+def test_a_forked_process_that_drops_a_batch_does_not_free_it(worker):
+    sent = worker.make(2, filling(1))
+    batch = sent.open()
+    child = os.fork()
+    if child == 0:
+        del batch
+        gc.collect()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert sent.block[0] == IN_USE and (batch["image"] == 1).all()
+    del batch
+    assert sent.block[0] == FREE
+
+
 def test_what_arrives_for_a_loader_that_is_gone_is_dropped():
     gone = LoaderBlocks(FIELDS).number
     gc.collect()

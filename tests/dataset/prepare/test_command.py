@@ -6,8 +6,8 @@ import pytest
 
 from dataset.prepare import run
 from runs import prepare_here
-from tests.dataset.files import write_nyudv2
-from tests.dataset.prepare.experiments import words
+from tests.dataset.files import write_cityscapes, write_nyudv2
+from tests.dataset.prepare.experiments import NAMES, words
 
 
 @pytest.fixture
@@ -28,11 +28,24 @@ def test_the_command_says_what_it_wrote_and_how_to_use_it(roots, capsys):
     assert used[:2] == ["python", "main.py"] and sorted(used[2:]) == sorted(line)
 
 
+def test_the_target_of_an_adaptation_alone_as_its_evaluation_asks_for(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("NOWHERE", raising=False)
+    write_cityscapes(tmp_path / "cityscapes", names=NAMES)
+    overrides = ("data.source.path=$ENV:NOWHERE", f"data.target.prepared={tmp_path}/prepared")
+    assert prepare_here(*words("adaptation", tmp_path, *overrides)) == 0
+    assert capsys.readouterr().out.count("wrote ") == 1
+    overrides += (f"data.source.prepared={tmp_path}/prepared",)
+    assert prepare_here(*words("adaptation", tmp_path, *overrides)) == 2
+    assert "data.source.path: '$ENV:NOWHERE' needs the variable NOWHERE" in capsys.readouterr().err
+
+
 def test_mistakes_and_stops_are_exit_statuses(roots, capsys, monkeypatch):
     assert prepare_here(*words("nyudv2", roots)) == 2
     assert capsys.readouterr().err.startswith("error: data.prepared: not set")
     assert prepare_here(*words("nyudv2", roots, "data.prepare=x")) == 2
     assert "did you mean 'prepared'?" in capsys.readouterr().err
+    assert prepare_here(*words("nyudv2", roots, "data.prepared=''")) == 2
+    assert "data.prepared: " in capsys.readouterr().err
 
     def read_row(reader, row):
         raise KeyboardInterrupt

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dataset.prepare.run import prepare
 from dataset.prepare.store import NotPrepared
 from runs import prepare_here
 from tests.dataset.files import write_camera, write_cityscapes, write_nyudv2, write_synthia
 from tests.dataset.prepare.experiments import NAMES, assert_same_samples, experiment, open_all
+from utils.errors import UserError
 
 TRAIN = NAMES[0]
 IMAGE = f"leftImg8bit/{TRAIN}_leftImg8bit.png"
@@ -58,9 +60,9 @@ def test_a_copy_with_the_times_of_its_files_is_taken(root):
     assert_same_samples(prepared, experiment("fs", root), epochs=1)
 
 
-@pytest.mark.parametrize(("file", "count"), [(IMAGE, 1), (LABELS, 1), (DISPARITY, 1), (CAMERA, 2)])
+@pytest.mark.parametrize(("file", "count"), [(IMAGE, 3), (LABELS, 1), (DISPARITY, 1), (CAMERA, 2)])
 def test_a_file_that_was_written_to(root, file, count):
-    """Of 3 training images, each with labels, a depth map and a camera, which the depth is of, too."""
+    """Of 3 training images with labels, a depth map and a camera; maps are of the image, too, depth of the camera."""
     size = (root / "cityscapes" / file).stat().st_size
     os.utime(root / "cityscapes" / file)
     expected = f"{root}/prepared/cityscapes_32x32 lacks {count} of 12 files of {root}/cityscapes as they are now"
@@ -120,6 +122,35 @@ def test_another_folder_of_the_same_dataset(root):
     assert f"lacks 12 of 12 files of {root}/cityscapes" in refused(root)
 
 
+def test_another_dataset_whose_files_have_the_same_names_sizes_and_times(tmp_path):
+    """As of two packs of NYUDv2 from archives that have no times of their own."""
+    write_nyudv2(tmp_path / "other" / "nyudv2")
+    shutil.copytree(tmp_path / "other" / "nyudv2", tmp_path / "nyudv2")
+    depth = np.load(tmp_path / "nyudv2" / "depth" / "0002.npy")
+    depth[depth.shape[0] // 2] += 1
+    np.save(tmp_path / "nyudv2" / "depth" / "0002.npy", depth)
+    for path in [*(tmp_path / "nyudv2").rglob("*"), *(tmp_path / "other").rglob("*")]:
+        os.utime(path, (1e9, 1e9))
+    prepare(experiment("nyudv2", tmp_path / "other", prepared=tmp_path / "prepared"))
+    expected = f"lacks 1 of 10 files .* depth/0002.npy, which is another than that .* in {tmp_path}/other/nyudv2"
+    assert re.search(expected, refused(tmp_path, "nyudv2"))
+    assert_same_samples(
+        experiment("nyudv2", tmp_path / "other", prepared=tmp_path / "prepared"),
+        experiment("nyudv2", tmp_path / "other"),
+        epochs=1,
+    )
+
+
+def test_maps_of_an_image_that_has_another_size_now(root):
+    path = root / "cityscapes" / IMAGE
+    Image.open(path).crop((0, 0, 20, 20)).save(path)
+    prepared = experiment("fs", root, prepared=root / "prepared")
+    with pytest.raises(UserError, match=r"gtFine/.*64x32 pixels, but the image of sample .* has 20x20"):
+        prepare(prepared)
+    with pytest.raises(NotPrepared):
+        open_all(prepared)
+
+
 def test_maps_and_sizes_that_are_not_prepared(tmp_path):
     write_nyudv2(tmp_path / "nyudv2")
     prepare(experiment("depth only", tmp_path, prepared=tmp_path / "prepared"))
@@ -149,6 +180,11 @@ def of_another_type(path: Path) -> None:
     np.save(path, np.load(path).astype(np.float64))
 
 
+def without_its_bracket(path: Path) -> None:
+    """NumPy's own error is one of Python's tokenizer, then."""
+    path.write_bytes(path.read_bytes().replace(b"), }", b" , }", 1))
+
+
 def edited(key: str, value: object):
     def edit(path: Path) -> None:
         manifest = json.loads(path.read_text())
@@ -165,6 +201,8 @@ def edited(key: str, value: object):
         ("depth.npy", lambda path: path.write_bytes(b""), r"depth.npy: missing or damaged"),
         ("depth.npy", of_another_type, r"depth.npy: damaged, it holds float64 .* rows are float32 \(32, 32\)"),
         ("semseg.npy", shorter, r"semseg.npy: damaged, it has fewer rows than .*manifest.json lists"),
+        ("depth.npy", without_its_bracket, r"depth.npy: missing or damaged"),
+        ("depth.npy", lambda path: path.write_bytes(b"PK\x03\x04" + bytes(90)), r"depth.npy: missing or damaged"),
         ("manifest.json", Path.unlink, r"manifest.json: missing or damaged"),
         ("manifest.json", truncated, r"manifest.json: missing or damaged"),
         ("manifest.json", lambda path: path.write_text("[]"), r"manifest.json: missing or damaged"),

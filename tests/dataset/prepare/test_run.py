@@ -4,13 +4,15 @@ import errno
 import json
 import logging
 import os
+import pickle
 import shutil
 import signal
 import subprocess
 import sys
-from collections import namedtuple
+from collections import Counter, namedtuple
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dataset.prepare import run, staging
@@ -18,9 +20,10 @@ from dataset.prepare.run import prepare
 from dataset.prepare.store import NotPrepared, Store
 from runs import ROOT, files_below
 from tests.dataset.files import write_cityscapes, write_nyudv2, write_synthia
-from tests.dataset.prepare.experiments import NAMES, assert_same_samples, experiment, open_all, words
+from tests.dataset.prepare.experiments import NAMES, assert_same, assert_same_samples, experiment, open_all, words
 from utils.errors import UserError
 
+ARRAY_OF = {"images": "frames", "segmentation": "semseg", "depth": "depth", "normals": "normals", "edge": "edges"}
 N_ROWS = 3 * 5  # images of NYUDv2 times image, labels, depth, normals and edges
 
 
@@ -100,12 +103,22 @@ def test_what_is_up_to_date_is_left_alone(roots, prepared, read, caplog):
     assert f"nothing to do: all {N_ROWS} files are prepared" in caplog.text
 
 
-def test_a_file_that_changed_is_all_that_is_read_again(roots, prepared, plain, read):
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("edge/0001.png", ["edge/0001.png"]),
+        ("images/0001.png", ["images/0001.png", *(f"{map_}/0001.png" for map_ in ("segmentation", "normals", "edge"))]),
+    ],
+)
+def test_a_file_that_changed_and_what_must_fit_it_are_all_that_is_read_again(
+    roots, prepared, plain, read, file, expected
+):
     prepare(prepared)
     read.clear()
-    shutil.copy(roots / "nyudv2" / "images" / "0003.png", roots / "nyudv2" / "images" / "0001.png")
+    shutil.copy(roots / "nyudv2" / file.replace("1", "3"), roots / "nyudv2" / file)
     prepare(prepared)
-    assert read == ["images/0001.png"] and parts(roots) == ["part-0001", "part-0002"]
+    assert [name for name in read if name != "depth/0001.npy"] == expected
+    assert parts(roots) == ["part-0001", "part-0002"]
     assert_same_samples(prepared, plain)
 
 
@@ -115,6 +128,33 @@ def test_a_part_is_removed_once_all_its_files_have_changed(roots, prepared, plai
         os.utime(path)
     prepare(prepared)
     assert parts(roots) == ["part-0002"]
+    assert_same_samples(prepared, plain)
+
+
+def test_a_part_that_a_run_has_open_is_kept_until_that_is_over(roots, prepared):
+    prepare(prepared)
+    training = open_all(prepared)[0]
+    expected = training[0, 0]
+    for path in (roots / "nyudv2").rglob("*"):
+        os.utime(path)
+    prepare(prepared)
+    assert parts(roots) == ["part-0001", "part-0002"]
+    assert_same(pickle.loads(pickle.dumps(training))[0, 0], expected)  # as in a worker that is not forked
+    del training
+    prepare(prepared)
+    assert parts(roots) == ["part-0002"]
+
+
+def test_a_part_that_cannot_be_removed_is_reported_and_in_nobodys_way(roots, prepared, plain, monkeypatch, caplog):
+    prepare(prepared)
+    monkeypatch.setattr(shutil, "rmtree", lambda path, ignore_errors: None)  # as of a file of somebody else
+    for count in (1, 2):
+        for path in (roots / "nyudv2").rglob("*"):
+            os.utime(path)
+        caplog.clear()
+        prepare(prepared)
+        assert caplog.text.count("no longer needed, but cannot be removed; remove it yourself") == count
+        assert len(parts(roots)) == 1
     assert_same_samples(prepared, plain)
 
 
@@ -167,6 +207,19 @@ def test_what_is_not_whole_is_read_again(roots, prepared, plain, stopped, read):
     assert_same_samples(prepared, plain)
 
 
+def test_what_a_stopped_run_had_finished_takes_no_more_room_than_it_needs(roots, prepared, plain, stopped):
+    assert len(stopped) == 7
+    prepare(prepared)
+    first, second = (roots / "prepared" / "nyudv2_32x32" / part for part in parts(roots))
+    rows = {path.stem: (len(np.load(path)), len(np.load(second / path.name))) for path in first.glob("*.npy")}
+    counts = Counter(ARRAY_OF[file.partition("/")[0]] for file in stopped)
+    assert {name: first for name, (first, _) in rows.items() if name != "normals_mask"} == counts
+    assert all(sum(lengths) == 3 for lengths in rows.values())
+    for path in first.glob("*.npy"):
+        assert path.stat().st_size == 128 + np.load(path).nbytes
+    assert_same_samples(prepared, plain)
+
+
 @pytest.mark.parametrize("name", [staging.JOURNAL, "frames.npy"])
 def test_a_lost_file_is_written_again(roots, prepared, plain, stopped, name):
     (partial(roots) / name).unlink()
@@ -211,7 +264,7 @@ def test_a_file_that_changes_while_it_is_read(roots, prepared, plain, monkeypatc
 
     def read_row(reader, row):
         arrays = original(reader, row)
-        if row.files == ("depth/0002.npy",):
+        if row.files[0] == "depth/0002.npy":
             os.utime(roots / "nyudv2" / row.files[0])
         return arrays
 
