@@ -54,6 +54,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace, processes: Processes) -> None:
     """Do what the command line asks."""
+    if arguments.predict and not (arguments.weights and arguments.output):
+        raise UserError("--predict needs --weights WEIGHTS and --output DIR")
+    if not arguments.predict and (arguments.weights or arguments.output or arguments.raw):
+        raise UserError("--weights, --output and --raw go with --predict (to benchmark weights: --evaluate WEIGHTS)")
+    if arguments.debug and arguments.resume:
+        raise UserError("--debug keeps nothing, so there is nothing it could --resume; leave out one of them")
     if arguments.predict and processes.is_distributed:
         raise UserError("--predict: runs in a single process; start it with python instead of torchrun")
     needs = "predict" if arguments.predict else "evaluate" if arguments.evaluate else "train"
@@ -89,14 +95,7 @@ def run(arguments: argparse.Namespace, processes: Processes) -> None:
 
 def main() -> int:
     """Run and turn failures into exit statuses: 2 the user's mistake, 1 a failure, 128 + n a signal."""
-    parser = build_parser()
-    arguments = parser.parse_args()
-    if arguments.predict and not (arguments.weights and arguments.output):
-        parser.error("--predict needs --weights WEIGHTS and --output DIR")
-    if not arguments.predict and (arguments.weights or arguments.output or arguments.raw):
-        parser.error("--weights, --output and --raw go with --predict (to benchmark weights: --evaluate WEIGHTS)")
-    if arguments.debug and arguments.resume:
-        parser.error("--debug keeps nothing, so there is nothing it could --resume; leave out one of them")
+    arguments = build_parser().parse_args()
     processes = Processes()
     try:
         processes = join_processes()

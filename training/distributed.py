@@ -4,8 +4,10 @@
 collective is a no-op. Tensors on a GPU travel over nccl, everything on the CPU over gloo.
 """
 
+import ctypes
 import os
 import re
+import signal
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -22,6 +24,7 @@ from utils.errors import UserError
 
 TIMEOUT = timedelta(minutes=30)  # a collective that some process does not come to ends all after this
 BUCKET_BYTES = 25 * 2**20  # of gradients that travel together
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 IN_FLIGHT = 2  # buckets on their way while the next is packed
 # Keys of the store through which one process says, once for all, why the run ends.
 CLAIM, SAID = "last_word/claims", "last_word/said"
@@ -159,12 +162,14 @@ def join_processes() -> Processes:
     announced = os.environ.get("WORLD_SIZE", "1")
     if announced == "1":
         return Processes()
+    if under_torchrun():
+        end_with_parent()
     has_gpus = torch.cuda.is_available() and dist.is_nccl_available()
     try:
         store, rank, world_size = next(dist.rendezvous("env://", timeout=TIMEOUT))
         backend = "cpu:gloo,cuda:nccl" if has_gpus else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=world_size, timeout=TIMEOUT)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, AssertionError) as error:
         raise UserError(
             f"WORLD_SIZE={announced}: cannot join the other processes ({str(error).splitlines()[0]}); start all of "
             "them with torchrun, or unset WORLD_SIZE"
@@ -175,6 +180,15 @@ def join_processes() -> Processes:
 def under_torchrun() -> bool:
     """Whether `torchrun` started this process, passes on the signals it gets, and ends it when another ends."""
     return dist.is_torchelastic_launched()
+
+
+def end_with_parent() -> None:
+    """Have this process told to stop (SIGTERM) when its parent is gone, however that ended; on Linux only.
+
+    Without it, processes whose `torchrun` was killed go on training, beside those that are started in their place.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:

@@ -28,11 +28,12 @@ def _contexts(module: nn.Module) -> tuple[AbstractContextManager, AbstractContex
 
 @contextmanager
 def _statistics_kept(module: nn.Module) -> Iterator[None]:
-    norms = [norm for norm in module.modules() if isinstance(norm, _BatchNorm)]
+    norms = [norm for norm in module.modules() if isinstance(norm, _BatchNorm) and norm.num_batches_tracked is not None]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        # With statistics switched off it would keep other tensors than in the first run, which PyTorch refuses.
-        norm.momentum, norm.num_batches_tracked = 0.0, None
+        # With statistics switched off it would keep other tensors than in the first run, which PyTorch refuses, and
+        # SyncBatchNorm insists on a count: one that nobody reads.
+        norm.momentum, norm.num_batches_tracked = 0.0, torch.zeros_like(before[0][1])
     try:
         yield
     finally:

@@ -35,7 +35,7 @@ class Conv2d(nn.Conv2d):
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, padding: int = 0) -> Tensor:
-    """`F.conv2d` of stride 1, equal up to rounding in its weight gradient, in everything else to the bit.
+    """`F.conv2d` of stride 1, equal up to rounding in the gradients of weight and bias, in everything else to the bit.
 
     Args:
         x: [B,C,h,w].

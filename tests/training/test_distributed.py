@@ -1,6 +1,10 @@
 """Two processes over gloo, and the one process that every collective leaves alone."""
 
 import os
+import select
+import signal
+import sys
+import time
 from unittest.mock import patch
 
 import pytest
@@ -9,7 +13,7 @@ from torch import nn
 
 import training.distributed
 from process_groups import run_group
-from training.distributed import Processes, join_processes
+from training.distributed import Processes, end_with_parent, join_processes
 from utils.errors import UserError
 
 BUCKETS = (1, 40, 1000)  # bytes: a gradient each, a few, all
@@ -103,6 +107,32 @@ def test_a_group_that_cannot_be_found_is_the_users_error(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match="WORLD_SIZE=2: cannot join .* RANK expected.* start all of them with torchrun"):
         join_processes()
+
+
+def test_a_negative_number_of_processes_is_the_users_error(monkeypatch):
+    for name, value in {"WORLD_SIZE": "-1", "RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="WORLD_SIZE=-1: cannot join"):
+        join_processes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a service of Linux")
+def test_a_process_ends_when_its_parent_was_killed():
+    """The parent is a fork of this process that kills itself; the end of the child closes the pipe."""
+    read, write = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        if os.fork() == 0:
+            end_with_parent()
+            os.write(write, b"ready")
+            time.sleep(60)
+            os._exit(0)
+        os.read(read, 5)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.close(write)
+    os.waitpid(parent, 0)
+    assert select.select([read], [], [], 10)[0] and os.read(read, 5) == b""
+    os.close(read)
 
 
 # --- the GPU of a process ---

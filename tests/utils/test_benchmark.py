@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from dataset.build import build_dataset
 from dataset.noise import build_noise
@@ -18,6 +20,7 @@ from utils.benchmark.step import CONVOLUTIONS, forward_flops, yardstick
 DA = ("--base", "configs/demo/da/fs_bs4.yml", "--config", "configs/demo/da/resnet18_ours_SD.yml")
 FS = ("--base", "configs/demo/fs_bs4.yml", "--config", "configs/demo/resnet18_ours_SDNE.yml")
 SMALL = ("--set", "data.train_bs=2", "--device", "cpu")
+PRECISION = Precision(device=torch.device("cpu"), use_amp=False, amp_dtype="bfloat16")
 
 
 def measure(monkeypatch, capfd, *words):
@@ -122,10 +125,20 @@ def test_a_step_is_measured_beside_a_convolution(monkeypatch, capfd):
 
 
 def test_operations_are_those_of_every_stream_and_of_the_yardstick():
-    model = torch.nn.Conv2d(3, 4, 3, padding=1)
-    precision = Precision(device=torch.device("cpu"), use_amp=False, amp_dtype="bfloat16")
-    setting = SimpleNamespace(model=model, precision=precision)
+    model = nn.Conv2d(3, 4, 3, padding=1)
+    setting = SimpleNamespace(model=model, precision=PRECISION)
     batches = {"source": {"image": torch.rand(2, 3, 5, 6)}, "target": {"image": torch.rand(1, 3, 5, 6)}}
     assert forward_flops(setting, batches) == (3 * (2 * 4 * 3 * 9) * 5 * 6,) * 2
     _, operations = yardstick(setting, torch.device("cpu"))
     assert operations == CONVOLUTIONS * 2 * (2 * 128 * 128 * 9) * 128 * 256
+
+
+def test_attention_counts_on_a_cpu_too():
+    class Attention(nn.Module):
+        def forward(self, x):
+            x = x.flatten(2).transpose(1, 2)[:, None]  # [B,C,h,w] -> [B,1,h*w,C]
+            return F.scaled_dot_product_attention(x, x, x)
+
+    setting = SimpleNamespace(model=Attention(), precision=PRECISION)
+    per_image = 2 * (30 * 30 * 8) * 2  # scores and their sums of values
+    assert forward_flops(setting, {"source": {"image": torch.rand(2, 8, 5, 6)}}) == (2 * per_image,) * 2

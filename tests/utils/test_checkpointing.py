@@ -21,10 +21,10 @@ def build(**options: bool):
     return load_experiment(FS[0], base=FS[1], overrides=overrides, purpose="predict")
 
 
-def trained(checkpoints: bool):
+def trained(checkpoints: bool, place=lambda model: model):
     """A network after two forward and backward passes, its predictions and gradients."""
     torch.manual_seed(1)
-    model = build_model(narrow_setup(("semseg", "depth")), pretrained=False).train()
+    model = place(build_model(narrow_setup(("semseg", "depth")), pretrained=False)).train()
     parts = [part for part in model.modules() if isinstance(part, Encoder | Decoder)]
     assert len(parts) == 3
     for part in parts:
@@ -36,8 +36,9 @@ def trained(checkpoints: bool):
     return model, predictions
 
 
-def test_training_is_the_same_to_the_bit():
-    (plain, expected), (model, predictions) = trained(False), trained(True)
+@pytest.mark.parametrize("place", [lambda model: model, torch.nn.SyncBatchNorm.convert_sync_batchnorm])
+def test_training_is_the_same_to_the_bit(place):
+    (plain, expected), (model, predictions) = trained(False, place), trained(True, place)
     for task, scales in expected.items():
         assert all(torch.equal(predictions[task][scale], value) for scale, value in scales.items())
     # Dropout drew the same, and batch norms have moved once a pass.

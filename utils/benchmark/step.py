@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from training.setting import Batch, Setting
 from utils.benchmark.clock import seconds_of
@@ -20,6 +20,8 @@ from utils.benchmark.noise import describe, noise_batches, noise_setting
 from utils.benchmark.textbook import textbook
 from utils.config import Experiment
 
+Size = tuple[int, ...]
+CPU_ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # which PyTorch's counter passes over
 CHANNELS, HEIGHT, WIDTH = 128, 128, 256  # of the yardstick
 CONVOLUTIONS = 4  # timed together, as one alone is short
 CONVOLUTIONS_ON_GPU = 400  # where one takes tens of microseconds
@@ -72,11 +74,16 @@ def forward_flops(setting: Setting, batches: dict[str, Batch]) -> tuple[int, int
     """Floating point operations of the forward passes over one batch of every stream: textbook form, and as run."""
     counts = []
     for network in (textbook(setting.model), setting.model):
-        with FlopCounterMode(display=False) as counter, torch.no_grad(), setting.precision.autocast():
+        counter = FlopCounterMode(display=False, custom_mapping={CPU_ATTENTION: _attention_flops})
+        with counter, torch.no_grad(), setting.precision.autocast():
             for batch in batches.values():
                 network(batch["image"])
         counts.append(counter.get_total_flops())
     return counts[0], counts[1]
+
+
+def _attention_flops(query: Size, key: Size, value: Size, *_: Any, **__: Any) -> int:
+    return sdpa_flop_count(query, key, value)
 
 
 def yardstick(setting: Setting, device: torch.device) -> tuple[Callable[[], None], int]:
