@@ -9,9 +9,9 @@ from training.loop import Diverged
 from training.predict import predict
 from training.run import Options, evaluate, train
 from training.stop import Stopped
+from utils.command_line import add_experiment_options
 from utils.config import load_experiment
 from utils.console import setup_console
-from utils.environment import ENV_CONFIG
 from utils.errors import UserError
 
 
@@ -20,23 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="main.py", description="Train (default), --evaluate or --predict with a dense multi-task network."
     )
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="experiment file (YAML)")
-    parser.add_argument("--base", type=Path, metavar="FILE", help="file whose sections --config replaces")
-    parser.add_argument(
-        "--env-config",
-        type=Path,
-        default=ENV_CONFIG,
-        metavar="FILE",
-        help="constants for $ENV:NAME in configs (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="override one key of the merged config, e.g. --set data.train_bs=4 (repeatable)",
-    )
+    add_experiment_options(parser)
     parser.add_argument("--project", default="DenseMTL", metavar="NAME", help="W&B project (default: %(default)s)")
     parser.add_argument("-w", "--disable-wandb", action="store_true", help="do not use W&B")
     parser.add_argument("-s", "--seed", type=int, help="training and dataset seed (default: the config's, 42)")

@@ -53,19 +53,32 @@ def headlines(metrics: Mapping[str, Mapping[str, Any]]) -> Headlines:
 
 def comparison(experiments: Mapping[str, Mapping[str, Headlines]]) -> str:
     """Tables with a row for each headline figure and a column for each experiment, given its runs by seed."""
-    names = list(dict.fromkeys(name for runs in experiments.values() for run in runs.values() for name in run))
-    means = {
-        f"{label} ({len(runs)} seeds)" if len(runs) > 1 else label: [
-            _mean([run.get(name) for run in runs.values()]) for name in names
-        ]
-        for label, runs in experiments.items()
-    }
+    runs = {label: list(by_seed.values()) for label, by_seed in experiments.items()}
+    text = means_table(runs)
     first, *others = experiments
+    if not others:
+        return text
+    names = _names(runs)
     differences = {
         label: [_difference(name, experiments[label], experiments[first]) for name in names] for label in others
     }
-    text = _table(names, means)
-    return f"{text}\n\nbeside {first}, seed by seed\n{_table(names, differences)}" if others else text
+    return f"{text}\n\nbeside {first}, seed by seed\n{_table(names, differences)}"
+
+
+def means_table(experiments: Mapping[str, Sequence[Headlines]]) -> str:
+    """The first table of `comparison`: mean and standard deviation over the runs."""
+    names = _names(experiments)
+    columns = {
+        f"{label} ({len(runs)} seeds)" if len(runs) > 1 else label: [
+            _mean([run.get(name) for run in runs]) for name in names
+        ]
+        for label, runs in experiments.items()
+    }
+    return _table(names, columns)
+
+
+def _names(experiments: Mapping[str, Sequence[Headlines]]) -> list[str]:
+    return list(dict.fromkeys(name for runs in experiments.values() for run in runs for name in run))
 
 
 def _table(names: Sequence[str], columns: Mapping[str, Sequence[str]]) -> str:

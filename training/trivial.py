@@ -19,9 +19,10 @@ from dataset.experiment import dataset_use, open_dataset
 from dataset.loader import eval_loader
 from loss.multitask import MultiTaskLoss
 from training.build import build_evaluator
-from training.compare import comparison, read_metrics
+from training.compare import headlines, means_table, read_metrics
 from training.distributed import Processes
 from training.evaluation import Evaluation
+from utils.command_line import add_experiment_options
 from utils.config import Experiment, load_experiment
 from utils.console import setup_console
 from utils.errors import UserError
@@ -100,20 +101,22 @@ def evaluate_trivial(experiment: Experiment) -> Evaluation:
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(prog="python -m training.trivial", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--base", type=Path)
-    parser.add_argument("--env-config", type=Path, default=Path("configs/env_config.yml"))
+    add_experiment_options(parser)
     parser.add_argument("--metrics", type=Path, help="metrics.json of a model to compare with")
     arguments = parser.parse_args()
     setup_console()
     try:
         experiment = load_experiment(
-            arguments.config, base=arguments.base, env_config=arguments.env_config, purpose="evaluate"
+            arguments.config,
+            base=arguments.base,
+            overrides=arguments.overrides,
+            env_config=arguments.env_config,
+            purpose="evaluate",
         )
-        columns = {"trivial": [evaluate_trivial(experiment).metrics]}
+        columns = {"trivial": [headlines(evaluate_trivial(experiment).metrics)]}
         if arguments.metrics is not None:
-            columns["model"] = [read_metrics(arguments.metrics)]
-        print(comparison(columns))
+            columns["model"] = [headlines(read_metrics(arguments.metrics))]
+        print(means_table(columns))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

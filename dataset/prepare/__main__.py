@@ -2,12 +2,11 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from dataset.prepare.run import prepare
+from utils.command_line import add_experiment_options
 from utils.config import load_experiment
 from utils.console import setup_console
-from utils.environment import ENV_CONFIG
 from utils.errors import UserError
 
 
@@ -18,23 +17,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Decodes and resizes the datasets of an experiment once, into the folder of its key data.prepared; "
         "runs of main.py with that key then load them many times as fast. Stopped, it goes on where it was.",
     )
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="experiment file (YAML)")
-    parser.add_argument("--base", type=Path, metavar="FILE", help="file whose sections --config replaces")
-    parser.add_argument(
-        "--env-config",
-        type=Path,
-        default=ENV_CONFIG,
-        metavar="FILE",
-        help="constants for $ENV:NAME in configs (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="override one key of the merged config, e.g. --set data.prepared=FOLDER (repeatable)",
-    )
+    add_experiment_options(parser)
     return parser
 
 

@@ -7,7 +7,6 @@ run on images of noise, so that neither datasets nor pretrained weights are need
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from utils.benchmark.evaluate import evaluate
 from utils.benchmark.loader import loader
 from utils.benchmark.memory import memory
 from utils.benchmark.step import step
+from utils.command_line import add_experiment_options
 from utils.config import Experiment, load_experiment
 from utils.errors import UserError
 
@@ -34,12 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     for name, text in KINDS.items():
         kind = kinds.add_parser(name, help=text)
-        kind.add_argument("--config", type=Path, required=True, metavar="FILE", help="experiment file (YAML)")
-        kind.add_argument("--base", type=Path, metavar="FILE", help="file whose sections --config replaces")
-        kind.add_argument(
-            "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="as of main.py"
-        )
-        kind.add_argument("--env-config", type=Path, metavar="FILE", help="constants for $ENV:NAME, as of main.py")
+        add_experiment_options(kind)
         kind.add_argument("--size", metavar="HxW", help="size of the samples (default: the config's)")
         kind.add_argument("--device", metavar="NAME", help="cpu, cuda ... (default: CUDA where there is one)")
         kind.add_argument("--amp", action="store_true", help="short for --set training.use_amp=true")
