@@ -169,6 +169,22 @@ def write_nyudv2(
     return written
 
 
+def write_datasets(
+    root: Path, *, streets: tuple[str, ...], train: tuple[str, ...] = ("0002", "0001"), val: tuple[str, ...] = ("0003",)
+) -> Path:
+    """All four datasets, each in a folder of its name.
+
+    Args:
+        streets: samples of Cityscapes, each with the frames before and after it.
+        train, val: samples of NYUDv2.
+    """
+    write_cityscapes(root / "cityscapes", names=streets, offsets=(-1, 0, 1))
+    write_synthia(root / "synthia")
+    write_vkitti2(root / "vkitti2")
+    write_nyudv2(root / "nyudv2", train=train, val=val)
+    return root
+
+
 def config(dataset: str, root: Path, n_classes: int, size: tuple[int, int], **options: object) -> DatasetConfig:
     """The dataset's config section, for samples of size (width, height)."""
     return DatasetConfig(dataset=dataset, path=str(root), n_classes=n_classes, width=size[0], height=size[1], **options)

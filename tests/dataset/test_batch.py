@@ -8,7 +8,7 @@ from torch.utils.data import default_collate
 
 from dataset.build import build_dataset
 from dataset.loader import eval_loader, train_loader
-from tests.dataset.files import config, write_cityscapes, write_nyudv2, write_synthia, write_vkitti2
+from tests.dataset.files import config, write_datasets
 
 W, H = 32, 16
 STREETS = tuple(f"train/aachen/aachen_{number:06d}_000019" for number in range(3))
@@ -21,12 +21,8 @@ VIDEO = {"load_sequences": True, "frame_ids": [0, -1, 1], "num_scales": 3}
 
 @pytest.fixture(scope="module")
 def roots(tmp_path_factory):
-    root = tmp_path_factory.mktemp("datasets")
-    write_cityscapes(root / "cityscapes", names=STREETS, offsets=(-1, 0, 1))
-    write_synthia(root / "synthia")
-    write_vkitti2(root / "vkitti2")
-    write_nyudv2(root / "nyudv2", train=("0001", "0002", "0003"), val=("0004",))
-    return root
+    rooms = {"train": ("0001", "0002", "0003"), "val": ("0004",)}
+    return write_datasets(tmp_path_factory.mktemp("datasets"), streets=STREETS, **rooms)
 
 
 def build(roots, name, *, uncropped=False, **options):

@@ -7,7 +7,7 @@ import torch
 import dataset.base
 from dataset.base import sample_rng
 from dataset.build import build_dataset
-from tests.dataset.files import config, write_cityscapes, write_image, write_nyudv2, write_synthia, write_vkitti2
+from tests.dataset.files import config, write_cityscapes, write_datasets, write_image
 from utils.errors import UserError
 
 W, H = 32, 16
@@ -24,12 +24,7 @@ VIDEO = {"load_sequences": True, "frame_ids": [0, -1, 1], "num_scales": 3}
 
 @pytest.fixture(scope="module")
 def roots(tmp_path_factory):
-    root = tmp_path_factory.mktemp("datasets")
-    write_cityscapes(root / "cityscapes", names=STREET, offsets=(-1, 0, 1))
-    write_synthia(root / "synthia")
-    write_vkitti2(root / "vkitti2")
-    write_nyudv2(root / "nyudv2")
-    return root
+    return write_datasets(tmp_path_factory.mktemp("datasets"), streets=STREET)
 
 
 CLASSES = {"cityscapes": 19, "synthia": 16, "vkitti2": 14, "nyudv2": 40}

@@ -9,7 +9,6 @@ import torch
 from dataset.base import DenseDataset
 from dataset.experiment import open_dataset, target_use, training_use, validation_use
 from runs import ROOT
-from tests.dataset.files import write_cityscapes, write_nyudv2, write_synthia, write_vkitti2
 from utils.config import Experiment, load_experiment
 
 NAMES = (
@@ -36,15 +35,6 @@ AUGMENTED = {
     "crop_h": 16,
     "augmentations": "{random_horizontal_flip: 0.5, color_aug: true}",
 }
-
-
-def write_datasets(root: Path) -> Path:
-    """All four datasets, each in a folder of its name; Cityscapes with the frames before and after each image."""
-    write_cityscapes(root / "cityscapes", names=NAMES, offsets=(-1, 0, 1))
-    write_synthia(root / "synthia")
-    write_vkitti2(root / "vkitti2")
-    write_nyudv2(root / "nyudv2")
-    return root
 
 
 def settings(

@@ -12,7 +12,7 @@ from dataset.experiment import open_dataset, training_use
 from dataset.loader import train_loader
 from dataset.prepare.run import prepare
 from runs import files_below
-from tests.dataset.files import write_cityscapes, write_nyudv2
+from tests.dataset.files import write_cityscapes, write_datasets, write_nyudv2
 from tests.dataset.prepare.experiments import (
     AUGMENTED,
     NAMES,
@@ -20,13 +20,12 @@ from tests.dataset.prepare.experiments import (
     assert_same_samples,
     experiment,
     open_all,
-    write_datasets,
 )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def roots(tmp_path_factory):
-    return write_datasets(tmp_path_factory.mktemp("datasets"))
+    return write_datasets(tmp_path_factory.mktemp("datasets"), streets=NAMES)
 
 
 POSE = "setup.model.pose_kwargs={provide_uncropped_for_pose: true}"
