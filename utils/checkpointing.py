@@ -30,10 +30,11 @@ def _contexts(module: nn.Module) -> tuple[AbstractContextManager, AbstractContex
 def _statistics_kept(module: nn.Module) -> Iterator[None]:
     norms = [norm for norm in module.modules() if isinstance(norm, _BatchNorm) and norm.num_batches_tracked is not None]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    unread = torch.zeros((), dtype=torch.int64)  # on the CPU, where counting queues nothing for a GPU
     for norm in norms:
         # With statistics switched off it would keep other tensors than in the first run, which PyTorch refuses, and
-        # SyncBatchNorm insists on a count: one that nobody reads.
-        norm.momentum, norm.num_batches_tracked = 0.0, torch.zeros_like(before[0][1])
+        # SyncBatchNorm insists on a count.
+        norm.momentum, norm.num_batches_tracked = 0.0, unread
     try:
         yield
     finally:

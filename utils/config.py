@@ -142,7 +142,7 @@ def _not_needed(merged: dict[str, Any], purpose: Purpose) -> tuple[KeyPath, ...]
 def _is_prepared(data: dict[str, Any], role: str) -> bool:
     """Whether the config says where a dataset's prepared arrays are."""
     own = data.get(role)
-    return (own.get("prepared") if isinstance(own, dict) else None) is not None or data.get("prepared") is not None
+    return (data | own if isinstance(own, dict) else data).get("prepared") is not None
 
 
 def _with_seed(config: dict[str, Any], seed: int) -> dict[str, Any]:

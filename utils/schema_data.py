@@ -1,10 +1,10 @@
 """The `data` section of an experiment file: one dataset or, for domain adaptation, a source and a target."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from utils.schema_types import DatasetName, Integer, NonNegativeInt, PositiveInt, Probability, Section
+from utils.schema_types import DatasetName, FolderName, Integer, NonNegativeInt, PositiveInt, Probability, Section
 
 
 class AugmentationConfig(Section):
@@ -33,9 +33,7 @@ class DatasetConfig(Section):
 
     dataset: DatasetName
     path: str
-    prepared: Annotated[str, Field(min_length=1)] | None = (
-        None  # folder with what `python -m dataset.prepare` made of the files
-    )
+    prepared: FolderName | None = None  # with what `python -m dataset.prepare` made of the files
     n_classes: PositiveInt
     dataset_seed: Integer = 42
     width: PositiveInt

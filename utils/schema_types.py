@@ -29,6 +29,7 @@ Probability = Annotated[float, NUMBER, Field(ge=0, le=1)]
 BelowOne = Annotated[float, NUMBER, Field(ge=0, lt=1)]
 Scale = Annotated[int, NUMBER, Field(ge=0, le=4)]
 Scales = Annotated[list[Scale], Field(min_length=1), AfterValidator(_once_each)]
+FolderName = Annotated[str, Field(min_length=1)]
 TaskName = Literal["semseg", "depth", "disp", "normals", "edges"]
 DatasetName = Literal["cityscapes", "synthia", "vkitti2", "nyudv2"]
 

@@ -4,8 +4,7 @@ import argparse
 import sys
 
 from dataset.prepare.run import prepare
-from utils.command_line import add_experiment_options
-from utils.config import load_experiment
+from utils.command_line import add_experiment_options, chosen_experiment
 from utils.console import setup_console
 from utils.errors import UserError
 
@@ -26,14 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     setup_console()
     try:
-        experiment = load_experiment(
-            options.config,
-            base=options.base,
-            overrides=options.overrides,
-            env_config=options.env_config,
-            purpose="prepare",
-        )
-        prepare(experiment)
+        prepare(chosen_experiment(options, purpose="prepare"))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

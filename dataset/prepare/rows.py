@@ -2,7 +2,7 @@
 
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,6 +56,15 @@ def array_type(array: str, *, width: int, height: int) -> tuple[np.dtype, tuple[
         "intrinsics": (np.float64, (3, 3)),
     }[array]
     return np.dtype(dtype), shape
+
+
+def array_lengths(places: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """How many rows each array must have that holds rows of these kinds at these positions; others are left out."""
+    lengths: dict[str, int] = {}
+    for kind, number in places:
+        for array in ARRAYS[kind]:
+            lengths[array] = max(lengths.get(array, 0), number + 1)
+    return lengths
 
 
 def sample_rows(layout: Layout, name: str, frames: Sequence[int]) -> dict[str, Row]:

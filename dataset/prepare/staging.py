@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from dataset.prepare.rows import ARRAYS, Row, Stamp, array_type
+from dataset.prepare.rows import ARRAYS, Row, Stamp, array_lengths, array_type
 from dataset.prepare.store import MANIFEST, NotPrepared, Store
 from utils.errors import UserError
 from utils.files import write_atomically
@@ -132,16 +132,13 @@ def take_over(store: Store) -> int:
 
 def _cut_to(entries: Sequence[Entry], folder: Path) -> None:
     """Shorten the arrays, which were made for more, to the last row that is there; remove those without any."""
-    counts: dict[str, int] = {}
-    for kind, number, *_ in entries:
-        for array in ARRAYS[kind]:
-            counts[array] = max(counts.get(array, 0), number + 1)
+    lengths = array_lengths((kind, number) for kind, number, *_ in entries)
     for path in folder.glob("*.npy"):
-        if path.stem not in counts:
+        if path.stem not in lengths:
             path.unlink()
             continue
         old = np.lib.format.open_memmap(path, mode="r")
-        shape = (counts[path.stem], *old.shape[1:])
+        shape = (lengths[path.stem], *old.shape[1:])
         header = io.BytesIO()
         description = {"descr": np.lib.format.dtype_to_descr(old.dtype), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(header, description)

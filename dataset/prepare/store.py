@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from dataset.prepare.rows import ARRAYS, Row, Stamp, Stamps, array_type
+from dataset.prepare.rows import Row, Stamp, Stamps, array_lengths, array_type
 from utils.console import LOGGER_NAME
 from utils.errors import UserError
 
@@ -182,7 +182,6 @@ class Part:
     def __init__(self, folder: Path, store: Store) -> None:
         self.folder = folder
         path = folder / MANIFEST
-        counts: dict[str, int] = {}
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
             found = {key: manifest[key] for key in store.header}
@@ -190,13 +189,11 @@ class Part:
                 raise NotPrepared(f"{path}: is of {_told(found)}, needed is {_told(store.header)}")
             self.root: str = manifest["root"]
             self.rows = dict(_listed(manifest["rows"]))
-            for row, stored in self.rows.items():
-                for array in ARRAYS[row.kind]:
-                    counts[array] = max(counts.get(array, 0), stored.number + 1)
+            lengths = array_lengths((row.kind, stored.number) for row, stored in self.rows.items())
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise NotPrepared(f"{path}: missing or damaged ({error!r})") from error
-        for array, count in counts.items():
-            if len(store.array(folder, array)) < count:
+        for array, length in lengths.items():
+            if len(store.array(folder, array)) < length:
                 raise NotPrepared(f"{folder / array}.npy: damaged, it has fewer rows than {path} lists")
 
     def hold(self) -> IO[bytes]:
