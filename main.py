@@ -9,8 +9,7 @@ from training.loop import Diverged
 from training.predict import predict
 from training.run import Options, evaluate, train
 from training.stop import Stopped
-from utils.command_line import add_experiment_options
-from utils.config import load_experiment
+from utils.command_line import add_experiment_options, chosen_experiment
 from utils.console import setup_console
 from utils.errors import UserError
 
@@ -47,14 +46,7 @@ def run(arguments: argparse.Namespace, processes: Processes) -> None:
     if arguments.predict and processes.is_distributed:
         raise UserError("--predict: runs in a single process; start it with python instead of torchrun")
     needs = "predict" if arguments.predict else "evaluate" if arguments.evaluate else "train"
-    experiment = load_experiment(
-        arguments.config,
-        base=arguments.base,
-        overrides=arguments.overrides,
-        env_config=arguments.env_config,
-        seed=arguments.seed,
-        purpose=needs,
-    )
+    experiment = chosen_experiment(arguments, purpose=needs, seed=arguments.seed)
     options = Options(
         device=arguments.device,
         project=None if arguments.disable_wandb else arguments.project,

@@ -22,8 +22,8 @@ from training.build import build_evaluator
 from training.compare import headlines, means_table, read_metrics
 from training.distributed import Processes
 from training.evaluation import Evaluation
-from utils.command_line import add_experiment_options
-from utils.config import Experiment, load_experiment
+from utils.command_line import add_experiment_options, chosen_experiment
+from utils.config import Experiment
 from utils.console import setup_console
 from utils.errors import UserError
 from utils.geometry import metres_to_inverse
@@ -106,13 +106,7 @@ def main() -> int:
     arguments = parser.parse_args()
     setup_console()
     try:
-        experiment = load_experiment(
-            arguments.config,
-            base=arguments.base,
-            overrides=arguments.overrides,
-            env_config=arguments.env_config,
-            purpose="evaluate",
-        )
+        experiment = chosen_experiment(arguments, purpose="evaluate")
         columns = {"trivial": [headlines(evaluate_trivial(experiment).metrics)]}
         if arguments.metrics is not None:
             columns["model"] = [headlines(read_metrics(arguments.metrics))]

@@ -1,13 +1,15 @@
-"""The options by which every command finds its experiment."""
+"""The options by which every command finds its experiment, and the experiment they name."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
+from utils.config import Experiment, Purpose, load_experiment
 from utils.environment import ENV_CONFIG
 
 
 def add_experiment_options(parser: argparse.ArgumentParser) -> None:
-    """Add --config, --base, --env-config and --set, which `utils.config.load_experiment` takes."""
+    """Add --config, --base, --env-config and --set."""
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="experiment file (YAML)")
     parser.add_argument("--base", type=Path, metavar="FILE", help="file whose sections --config replaces")
     parser.add_argument(
@@ -24,4 +26,22 @@ def add_experiment_options(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         dest="overrides",
         help="override one key of the merged config, e.g. --set data.train_bs=4 (repeatable)",
+    )
+
+
+def chosen_experiment(
+    options: argparse.Namespace, *, purpose: Purpose, seed: int | None = None, overrides: Sequence[str] = ()
+) -> Experiment:
+    """The experiment that the options of `add_experiment_options` name; all else as of `load_experiment`.
+
+    Args:
+        overrides: Further ones, which win over those of --set.
+    """
+    return load_experiment(
+        options.config,
+        base=options.base,
+        overrides=[*options.overrides, *overrides],
+        env_config=options.env_config,
+        seed=seed,
+        purpose=purpose,
     )

@@ -16,8 +16,8 @@ from utils.benchmark.evaluate import evaluate
 from utils.benchmark.loader import loader
 from utils.benchmark.memory import memory
 from utils.benchmark.step import step
-from utils.command_line import add_experiment_options
-from utils.config import Experiment, load_experiment
+from utils.command_line import add_experiment_options, chosen_experiment
+from utils.config import Experiment
 from utils.errors import UserError
 
 KINDS = {
@@ -56,10 +56,9 @@ def load(arguments: argparse.Namespace) -> Experiment:
     """
     # For `loader` alone a dataset has to be there.
     purpose = "train" if arguments.kind == "loader" else "predict"
-    files = {"config": arguments.config, "base": arguments.base, "env_config": arguments.env_config, "purpose": purpose}
     switches = {"training.use_amp=true": arguments.amp, "training.compile=true": arguments.compile}
-    overrides = [*arguments.overrides, *(override for override, wanted in switches.items() if wanted)]
-    experiment = load_experiment(overrides=overrides, **files)
+    overrides = [override for override, wanted in switches.items() if wanted]
+    experiment = chosen_experiment(arguments, purpose=purpose, overrides=overrides)
     if arguments.size is None:
         return experiment
     height, separator, width = arguments.size.partition("x")
@@ -68,7 +67,7 @@ def load(arguments: argparse.Namespace) -> Experiment:
     roles = ["source"] if experiment.config.data.target is None else ["source", "target"]
     values = {"height": height, "width": width, "crop_h": "null", "crop_w": "null"}
     sizes = [f"data.{role}.{key}={value}" for role in roles for key, value in values.items()]
-    return load_experiment(overrides=[*overrides, *sizes], **files)
+    return chosen_experiment(arguments, purpose=purpose, overrides=[*overrides, *sizes])
 
 
 def measure(arguments: argparse.Namespace, experiment: Experiment, device: torch.device) -> dict[str, Any]:
