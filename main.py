@@ -9,7 +9,7 @@ from training.loop import Diverged
 from training.predict import predict
 from training.run import Options, evaluate, train
 from training.stop import Stopped
-from utils.command_line import add_experiment_options, chosen_experiment
+from utils.config.command_line import add_experiment_options, chosen_experiment
 from utils.console import setup_console
 from utils.errors import UserError
 

@@ -20,8 +20,8 @@ from dataset.splits import evenly_spaced, fixed_subset, random_subset
 from dataset.synthia import Synthia
 from dataset.transform import Transform
 from dataset.vkitti2 import VKitti2
+from utils.config.schema import DatasetConfig
 from utils.errors import UserError
-from utils.schema import DatasetConfig
 
 logger = logging.getLogger("densemtl")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from dataset.base import DenseDataset
 from dataset.build import build_dataset
 from dataset.prepare.store import NotPrepared
-from utils.config import Experiment
-from utils.schema import Config, DatasetConfig
+from utils.config.load import Experiment
+from utils.config.schema import Config, DatasetConfig
 
 DatasetBuilder = Callable[..., DenseDataset]  # called as `build_dataset` is
 

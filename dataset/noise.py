@@ -5,8 +5,8 @@ import numpy as np
 from dataset.base import DenseDataset
 from dataset.build import build_transform, needed_maps
 from dataset.labels import label_set
+from utils.config.schema import DatasetConfig
 from utils.constants import MAX_DEPTH, MIN_DEPTH
-from utils.schema import DatasetConfig
 
 N_SAMPLES = 64
 

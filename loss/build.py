@@ -6,7 +6,7 @@ from loss.edges import EdgesLoss
 from loss.multitask import MultiTaskLoss, SupervisedTask
 from loss.normals import NormalsLoss, StoredNormalsLoss
 from loss.semseg import CrossEntropyLoss
-from utils.schema import LossConfig, TaskLossConfig
+from utils.config.schema import LossConfig, TaskLossConfig
 
 # Learned from video without labels; `loss/build_video.py` builds it.
 PHOTOMETRIC = "ssde"

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from loss.photometric import PhotometricLoss
+from utils.config.schema import LossConfig
 from utils.errors import UserError
-from utils.schema import LossConfig
 
 
 def build_photometric(loss: LossConfig, frame_ids: Sequence[int]) -> PhotometricLoss:

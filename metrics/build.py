@@ -6,8 +6,8 @@ from metrics.depth import DepthMetric
 from metrics.edges import EdgesMetric
 from metrics.normals import NormalsMetric
 from metrics.semseg import SemsegMetric
+from utils.config.schema import TaskLossConfig
 from utils.constants import MAX_DEPTH, MIN_DEPTH
-from utils.schema import TaskLossConfig
 
 
 def build_metric(

@@ -14,8 +14,8 @@ from models.padnet import PADNet, PADNetHead
 from models.threeways import ThreeWays, common_width
 from models.video_depth import build_video_depth
 from models.weights import read_weights
+from utils.config.schema import HeadKwargs, SetupConfig, TaskConfig
 from utils.errors import UserError
-from utils.schema import HeadKwargs, SetupConfig, TaskConfig
 from vendor.three_ways.aspp import ASPP
 
 # How much coarser the attention runs at each decoder level, so that it always sees about 1/8 of the image's resolution.

@@ -18,8 +18,8 @@ from models.decoder import Decoder
 from models.pose import PoseNet
 from models.published import to_published
 from models.weights import load_strictly
+from utils.config.schema import SetupConfig
 from utils.errors import UserError
-from utils.schema import SetupConfig
 
 logger = logging.getLogger("densemtl")
 

@@ -15,8 +15,8 @@ from optim.schedulers import (
     PolySchedule,
     StepSchedule,
 )
+from utils.config.schema import OptimConfig, SchedulerConfig
 from utils.errors import UserError
-from utils.schema import OptimConfig, SchedulerConfig
 
 __all__ = ["build_optimizer", "build_scheduler", "parameter_groups"]
 

@@ -12,7 +12,7 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
-pytest_plugins = ["demo_fixtures"]
+pytest_plugins = ["tests.helpers.demo_fixtures"]
 torch.set_num_threads(THREADS)
 
 

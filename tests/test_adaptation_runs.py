@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from runs import SMALL, dotted, fails, run_folders, run_here
-from test_resume import assert_same
+from tests.helpers.runs import SMALL, dotted, fails, run_folders, run_here
+from tests.test_resume import assert_same
 from training.adaptation import Adaptation
 from training.state import load_state
 

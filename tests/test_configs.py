@@ -9,8 +9,8 @@ import torch
 
 from models.build import build_model
 from optim.build import parameter_groups
-from utils.config import Experiment, load_experiment, save_config
-from utils.yaml_io import read_mapping
+from utils.config.load import Experiment, load_experiment, save_config
+from utils.config.yaml_io import read_mapping
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"

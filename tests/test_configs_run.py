@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from runs import ROOT, run_here, tiny
-from utils.yaml_io import read_mapping
+from tests.helpers.runs import ROOT, run_here, tiny
+from utils.config.yaml_io import read_mapping
 
 CONFIGS = ROOT / "configs"
 EXPERIMENTS = sorted(path for path in CONFIGS.rglob("*.yml") if "setup" in read_mapping(path))

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch.distributed as dist
 
-from process_groups import Job, narrow, run_group, run_jobs
-from runs import arguments, only_run_folder, run_folders, run_here
-from test_distributed_runs import CERTAIN, TASKS
+from tests.helpers.process_groups import Job, narrow, run_group, run_jobs
+from tests.helpers.runs import arguments, only_run_folder, run_folders, run_here
+from tests.test_distributed_runs import CERTAIN, TASKS
 from training.loop import Loop
 from training.state import load_state
 from training.supervised import Supervised

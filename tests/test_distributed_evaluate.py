@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-import test_adaptation_runs
-import video_runs
 from models.build import build_model
-from process_groups import Job, Outcome, narrow, run_jobs
-from runs import arguments, files_below, run_here
-from test_main_evaluate import TASKS, assert_close, figures, read
-from utils.config import load_experiment
+from tests import test_adaptation_runs
+from tests.helpers import video_runs
+from tests.helpers.process_groups import Job, Outcome, narrow, run_jobs
+from tests.helpers.runs import arguments, files_below, run_here
+from tests.test_main_evaluate import TASKS, assert_close, figures, read
+from utils.config.load import load_experiment
 
 VALID_BS = 2
 ALIGNED = {f"data__{role}__width": 64 for role in ("source", "target")} | narrow("semseg", "depth")

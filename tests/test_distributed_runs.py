@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-import test_adaptation_runs
-from process_groups import Job, Outcome, narrow, run_jobs
-from runs import arguments, fails, files_below, only_run_folder, run_here
-from test_resume import assert_same
+from tests import test_adaptation_runs
+from tests.helpers.process_groups import Job, Outcome, narrow, run_jobs
+from tests.helpers.runs import arguments, fails, files_below, only_run_folder, run_here
+from tests.test_resume import assert_same
 from training.state import load_state
 
 TASKS = ("semseg", "depth", "normals", "edges")

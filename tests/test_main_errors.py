@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runs import ROOT, arguments, fails, run, run_folders, run_here
+from tests.helpers.runs import ROOT, arguments, fails, run, run_folders, run_here
 
 
 @pytest.fixture(autouse=True)

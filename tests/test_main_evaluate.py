@@ -9,9 +9,9 @@ import torch
 
 from models.build import build_model
 from models.published import to_published
-from runs import ROOT, arguments, fails, files_below, only_run_folder, run_here, small_experiment
+from tests.helpers.runs import ROOT, arguments, fails, files_below, only_run_folder, run_here, small_experiment
 from training.evaluate import Evaluator
-from utils.yaml_io import read_mapping, write_mapping
+from utils.config.yaml_io import read_mapping, write_mapping
 
 TASKS = ("semseg", "depth", "normals", "edges")
 METRICS = {

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 
 from dataset.labels import label_set
-from runs import arguments, fails, few_threads, files_below, only_run_folder, run_here, small_experiment
+from tests.helpers.runs import arguments, fails, few_threads, files_below, only_run_folder, run_here, small_experiment
 from training.build import build_network
 
 SIZE = (64, 64)  # of the network's input (height, width)

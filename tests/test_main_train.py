@@ -16,12 +16,12 @@ import torch
 
 from loss.multitask import MultiTaskLoss
 from models.densemtl import DenseMTL
-from runs import ROOT, THREADS, arguments, files_below, only_run_folder, run_folders, run_here
+from tests.helpers.runs import ROOT, THREADS, arguments, files_below, only_run_folder, run_folders, run_here
 from training.evaluate import Evaluator
 from training.setting import Setting
 from training.state import load_state
 from training.supervised import Supervised
-from utils.yaml_io import read_mapping
+from utils.config.yaml_io import read_mapping
 
 TASKS = ("semseg", "depth", "normals", "edges")
 LOSSES = {"total", *TASKS, *(f"{task}_{scale}" for task in TASKS for scale in (0, 1))}

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from dataset.build import build_dataset
 from dataset.demo.generate import generate
-from runs import ROOT, few_threads
+from tests.helpers.runs import ROOT, few_threads
 from training.build import build_setting
 from training.distributed import Processes
-from utils.config import Experiment, load_experiment
+from utils.config.load import Experiment, load_experiment
 from utils.geometry import disparity_to_depth, resize
 
 STEPS = 120

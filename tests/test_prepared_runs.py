@@ -7,7 +7,7 @@ import shlex
 import pytest
 import torch
 
-from runs import arguments, fails, only_run_folder, prepare_here, run_here
+from tests.helpers.runs import arguments, fails, only_run_folder, prepare_here, run_here
 
 AUGMENTED = {"data__augmentations": "{random_horizontal_flip: 0.5, color_aug: true}"}
 PLAIN = {"optim": "{name: SGD, clip_grad_norm: 10}", "data__n_valid_logged": 0}  # nothing but weights and figures

@@ -5,7 +5,7 @@ import signal
 import pytest
 import torch
 
-from runs import arguments, run_folders, run_here, start
+from tests.helpers.runs import arguments, run_folders, run_here, start
 from training.state import load_state
 from training.supervised import Supervised
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from process_groups import narrow
-from runs import ROOT, THREADS, arguments, only_run_folder
+from tests.helpers.process_groups import narrow
+from tests.helpers.runs import ROOT, THREADS, arguments, only_run_folder
 from training.state import load_state
 
 SMALL = narrow("semseg", "depth", "normals", "edges")

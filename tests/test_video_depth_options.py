@@ -9,12 +9,12 @@ import torch
 from models.build import build_model
 from models.encoder import Encoder
 from models.pose import PoseNet
-from runs import fails, only_run_folder, run_here
+from tests.helpers.runs import fails, only_run_folder, run_here
+from tests.helpers.video_runs import ADAM, experiment, log_lines, one_step, record_learned, record_steps, words
 from training.build import build_setting
 from training.distributed import Processes
 from training.state import load_state
 from utils.constants import IGNORE_INDEX
-from video_runs import ADAM, experiment, log_lines, one_step, record_learned, record_steps, words
 
 FULL_CONFIG = Path("configs/cityscapes/monodepth/resnet101_ours_SD.yml")
 

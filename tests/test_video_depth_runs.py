@@ -9,10 +9,20 @@ import torch
 
 import training.video_depth
 from models.published import is_published, to_published
-from runs import fails, only_run_folder, run_folders, run_here
-from test_resume import assert_same
+from tests.helpers.runs import fails, only_run_folder, run_folders, run_here
+from tests.helpers.video_runs import (
+    ADAM,
+    STEPS,
+    experiment,
+    log_lines,
+    one_step,
+    read,
+    record_learned,
+    record_steps,
+    words,
+)
+from tests.test_resume import assert_same
 from training.state import load_state
-from video_runs import ADAM, STEPS, experiment, log_lines, one_step, read, record_learned, record_steps, words
 
 
 @pytest.fixture(scope="module")

@@ -39,9 +39,9 @@ from training.precision import Precision
 from training.setting import Engine, Setting
 from training.supervised import Supervised
 from training.video_depth import VideoDepthTraining
-from utils.config import Experiment
+from utils.config.load import Experiment
+from utils.config.schema import Config, OptimConfig, OptimKwargs, SchedulerConfig, SchedulerKwargs
 from utils.errors import UserError
-from utils.schema import Config, OptimConfig, OptimKwargs, SchedulerConfig, SchedulerKwargs
 
 # How discriminators learn, whatever the network's optimizer (DenseMTL paper, sec. 4.4; ADVENT).
 DISCRIMINATOR_OPTIMIZER = OptimConfig(name="Adam", kwargs=OptimKwargs(betas=(0.9, 0.99)))

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import torch.nn.functional as F
 from torch import Tensor
 
+from utils.config.schema import LossConfig
 from utils.geometry import disparity_to_depth, inverse_to_metres, resize
-from utils.schema import LossConfig
 
 # A network's inverse depth may be zero or negative; this is the far plane of 16 bit centimetres, 655.35 m.
 SMALLEST_INVERSE_DEPTH = 1.0

@@ -24,9 +24,9 @@ from training.schedule import validation_due
 from training.setting import Batch, Setting, to_device
 from training.state import Progress, save_state
 from training.stop import Stopped, StopRequest
+from utils.config.schema import DataConfig, TrainingConfig
 from utils.console import LOGGER_NAME, progress
 from utils.files import save_json, save_tensors
-from utils.schema import DataConfig, TrainingConfig
 from utils.seed import random_states, restore_random_states
 
 LOGGER = logging.getLogger(LOGGER_NAME)

@@ -23,7 +23,7 @@ from training.decode import Decoder, build_decoder
 from training.device import choose_device
 from training.panels import CAPTIONS, Painter, edge_probability
 from training.precision import Precision
-from utils.config import Experiment
+from utils.config.load import Experiment
 from utils.console import LOGGER_NAME, progress
 from utils.errors import UserError
 from utils.files import write_atomically

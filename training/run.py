@@ -13,12 +13,12 @@ from training.loggers import JsonLinesLogger, Logger
 from training.loop import Loop
 from training.run_folder import RunFolder, family, latest_run_folder, new_run_folder
 from training.state import Progress, load_state
-from utils.config import Experiment, changed_keys, save_config
+from utils.config.load import Experiment, changed_keys, save_config
+from utils.config.yaml_io import read_mapping
 from utils.console import LOGGER_NAME
 from utils.errors import UserError
 from utils.files import save_json
 from utils.seed import seed_everything
-from utils.yaml_io import read_mapping
 
 LOGGER = logging.getLogger(LOGGER_NAME)
 # What `--debug` changes of the section `training`: of all that would be thrown away, only the whole state is written.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from utils.config import Experiment
+from utils.config.load import Experiment
 from utils.errors import UserError
 from utils.files import make_folder
 

@@ -22,8 +22,8 @@ from training.build import build_evaluator
 from training.compare import headlines, means_table, read_metrics
 from training.distributed import Processes
 from training.evaluation import Evaluation
-from utils.command_line import add_experiment_options, chosen_experiment
-from utils.config import Experiment
+from utils.config.command_line import add_experiment_options, chosen_experiment
+from utils.config.load import Experiment
 from utils.console import setup_console
 from utils.errors import UserError
 from utils.geometry import metres_to_inverse

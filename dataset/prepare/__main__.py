@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from dataset.prepare.run import prepare
-from utils.command_line import add_experiment_options, chosen_experiment
+from utils.config.command_line import add_experiment_options, chosen_experiment
 from utils.console import setup_console
 from utils.errors import UserError
 

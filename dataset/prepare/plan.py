@@ -8,8 +8,8 @@ from dataset.build import Listing, list_samples
 from dataset.experiment import DatasetUse, target_use, training_use, validation_use
 from dataset.prepare.rows import Row, Stamps, sample_rows
 from dataset.prepare.store import Index, Store
+from utils.config.schema import Config
 from utils.errors import UserError
-from utils.schema import Config
 
 
 @dataclass(frozen=True)

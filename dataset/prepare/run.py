@@ -17,7 +17,7 @@ from dataset.prepare.plan import Plan, make_plans
 from dataset.prepare.rows import ARRAYS, Row, Stamps, array_type, read_row
 from dataset.prepare.staging import Staging, take_over
 from dataset.prepare.store import Store
-from utils.config import Experiment
+from utils.config.load import Experiment
 from utils.console import LOGGER_NAME, progress
 from utils.errors import UserError
 

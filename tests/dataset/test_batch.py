@@ -8,7 +8,7 @@ from torch.utils.data import default_collate
 
 from dataset.build import build_dataset
 from dataset.loader import eval_loader, train_loader
-from tests.dataset.files import config, write_datasets
+from tests.helpers.dataset_files import config, write_datasets
 
 W, H = 32, 16
 STREETS = tuple(f"train/aachen/aachen_{number:06d}_000019" for number in range(3))

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dataset.build import build_dataset
 from dataset.labels import label_set
-from tests.dataset.files import (
+from tests.helpers.dataset_files import (
     BASELINE,
     FX,
     FY,

@@ -12,7 +12,7 @@ from dataset.base import DenseDataset
 from dataset.build import build_dataset
 from dataset.loader import TrainSampler, eval_loader, train_loader
 from dataset.memory import Field
-from tests.dataset.files import config, write_cityscapes
+from tests.helpers.dataset_files import config, write_cityscapes
 from utils.errors import UserError
 
 NAMES = tuple(f"train/aachen/aachen_{i:06d}_000019" for i in range(5))

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from dataset.build import build_dataset
-from tests.dataset.files import config, write_nyudv2
+from tests.helpers.dataset_files import config, write_nyudv2
 from utils.errors import UserError
 
 SDNE = ("semseg", "depth", "normals", "edges")

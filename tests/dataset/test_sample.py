@@ -7,7 +7,7 @@ import torch
 import dataset.base
 from dataset.base import sample_rng
 from dataset.build import build_dataset
-from tests.dataset.files import config, write_cityscapes, write_datasets, write_image
+from tests.helpers.dataset_files import config, write_cityscapes, write_datasets, write_image
 from utils.errors import UserError
 
 W, H = 32, 16

@@ -5,7 +5,7 @@ import pytest
 
 from dataset.build import build_dataset
 from dataset.splits import evenly_spaced, fixed_subset, random_subset, shuffled_split
-from tests.dataset.files import config, write_cityscapes, write_synthia, write_vkitti2
+from tests.helpers.dataset_files import config, write_cityscapes, write_synthia, write_vkitti2
 from utils.errors import UserError
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from dataset.build import build_dataset
 from dataset.labels import label_set
-from tests.dataset.files import config, write_image, write_synthia
+from tests.helpers.dataset_files import config, write_image, write_synthia
 from utils.errors import UserError
 
 

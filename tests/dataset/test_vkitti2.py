@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dataset.build import build_dataset
-from tests.dataset.files import config, write_vkitti2
+from tests.helpers.dataset_files import config, write_vkitti2
 from utils.errors import UserError
 
 

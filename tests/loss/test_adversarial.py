@@ -6,7 +6,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from forbid_sync import ForbidSync
 from loss.adversarial import (
     SOURCE,
     TARGET,
@@ -16,6 +15,7 @@ from loss.adversarial import (
     domain_bce,
     inverse_depth_range,
 )
+from tests.helpers.forbid_sync import ForbidSync
 from utils.geometry import metres_to_inverse
 
 

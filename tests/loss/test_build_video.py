@@ -3,8 +3,8 @@
 import pytest
 
 from loss.build_video import build_photometric
+from utils.config.schema import LossConfig
 from utils.errors import UserError
-from utils.schema import LossConfig
 
 
 def section(**kwargs: object) -> LossConfig:

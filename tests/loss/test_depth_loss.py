@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from forbid_sync import ForbidSync
 from loss.depth import BerhuLoss, L1DepthLoss
+from tests.helpers.forbid_sync import ForbidSync
 from vendor.three_ways.berhu import berhu
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from forbid_sync import ForbidSync
 from loss.edges import EdgesLoss
+from tests.helpers.forbid_sync import ForbidSync
 
 
 @pytest.mark.parametrize("pos_weight", [0.95, 0.5, 0.2])

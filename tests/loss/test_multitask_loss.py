@@ -4,7 +4,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from forbid_sync import ForbidSync
 from loss.base import TaskLoss
 from loss.build import build_loss
 from loss.depth import BerhuLoss, L1DepthLoss
@@ -12,7 +11,8 @@ from loss.edges import EdgesLoss
 from loss.multitask import MultiTaskLoss, SupervisedTask
 from loss.normals import NormalsLoss, StoredNormalsLoss
 from loss.semseg import CrossEntropyLoss
-from utils.schema import LossConfig
+from tests.helpers.forbid_sync import ForbidSync
+from utils.config.schema import LossConfig
 
 HEIGHT, WIDTH = 8, 12
 CHANNELS = {"semseg": 5, "depth": 1, "normals": 3, "edges": 2}

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from forbid_sync import ForbidSync
 from loss.normals import NormalsLoss, StoredNormalsLoss
+from tests.helpers.forbid_sync import ForbidSync
 from utils.geometry import metres_to_inverse, normals_from_depth
 
 

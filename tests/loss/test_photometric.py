@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from forbid_sync import ForbidSync
 from loss.photometric import PhotometricLoss
+from tests.helpers.forbid_sync import ForbidSync
 from utils.geometry import warp
 from vendor.monodepth2.photometric import edge_aware_smoothness, reprojection_error
 

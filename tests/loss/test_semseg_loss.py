@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from forbid_sync import ForbidSync
 from loss.semseg import CrossEntropyLoss
+from tests.helpers.forbid_sync import ForbidSync
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])

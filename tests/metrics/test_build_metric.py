@@ -7,7 +7,7 @@ from metrics.depth import DepthMetric
 from metrics.edges import EdgesMetric
 from metrics.normals import NormalsMetric
 from metrics.semseg import SemsegMetric
-from utils.schema import TaskLossConfig
+from utils.config.schema import TaskLossConfig
 
 
 def build(task: str, name: str, *, kwargs: dict | None = None, **options):

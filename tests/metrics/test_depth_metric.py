@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from forbid_sync import ForbidSync
 from metrics.base import masked_median
 from metrics.depth import DepthMetric
+from tests.helpers.forbid_sync import ForbidSync
 
 NAMES = ["rmse", "abs_rel", "sq_rel", "a1", "a2", "a3"]
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torchmetrics.classification import MulticlassF1Score
 
-from forbid_sync import ForbidSync
 from metrics.edges import EdgesMetric
+from tests.helpers.forbid_sync import ForbidSync
 
 
 def scores_of(prediction: torch.Tensor, target: torch.Tensor) -> dict:

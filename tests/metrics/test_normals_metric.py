@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from scipy.spatial.transform import Rotation
 
-from forbid_sync import ForbidSync
 from metrics.normals import NormalsMetric, angles_between
+from tests.helpers.forbid_sync import ForbidSync
 
 NAMES = ["mean", "median", "rmse", "11.25", "22.5", "30"]
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
 
-from forbid_sync import ForbidSync
 from metrics.confusion import confusion_matrix
 from metrics.semseg import SemsegMetric
+from tests.helpers.forbid_sync import ForbidSync
 
 NAMES = ("road", "wall", "car", "sky")
 

@@ -2,11 +2,11 @@ import pytest
 import torch
 from torch import nn
 
-from model_setups import NARROW_WIDTHS, baseline_setup, narrow_setup
 from models.build import build_model
 from models.decoder import Decoder
 from models.encoder import Encoder
 from models.threeways import ThreeWays
+from tests.helpers.model_setups import NARROW_WIDTHS, baseline_setup, narrow_setup
 
 
 class Says(nn.Module):

@@ -2,13 +2,13 @@ import pytest
 import torch
 from torch import nn
 
-from model_setups import baseline_setup, narrow_setup, paper_setup, single_task_setup, video_setup
 from models.build import build_model, exchange_design
 from models.densemtl import DenseMTL
 from models.encoder import Encoder
 from models.exchange import ExchangeDesign
 from models.padnet import PADNet
 from models.video_depth import VideoDepth
+from tests.helpers.model_setups import baseline_setup, narrow_setup, paper_setup, single_task_setup, video_setup
 from utils.errors import UserError
 
 

@@ -3,12 +3,12 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from forbid_sync import ForbidSync
-from model_setups import narrow_setup
 from models.build import build_model
 from models.decoder import Decoder
 from models.densemtl import DenseMTL
 from models.encoder import Encoder
+from tests.helpers.forbid_sync import ForbidSync
+from tests.helpers.model_setups import narrow_setup
 
 TASKS = ("semseg", "depth", "normals")
 CHANNELS = {"semseg": 16, "depth": 1, "normals": 3}

@@ -8,8 +8,8 @@ from models.build import build_model
 from models.depth_archive import FILES, PUBLISHED_ARCHIVE, archive_name
 from models.published import to_published
 from models.video_depth import VideoDepth
+from utils.config.schema import SetupConfig
 from utils.errors import UserError
-from utils.schema import SetupConfig
 
 NAME = "mono_tiny"
 

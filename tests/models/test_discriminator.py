@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from forbid_sync import ForbidSync
 from models.discriminator import Discriminator
+from tests.helpers.forbid_sync import ForbidSync
 
 
 def test_layers_and_output_size():

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from model_setups import CHANNELS, baseline_setup, narrow_setup
 from models.build import build_model
 from models.decoder import ConvBlock
 from models.folding import fold_batch_norms
+from tests.helpers.model_setups import CHANNELS, baseline_setup, narrow_setup
+from utils.config.schema import SetupConfig
 from utils.layers import ConvNormReLU
-from utils.schema import SetupConfig
 
 
 def video_setup() -> SetupConfig:

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from model_setups import baseline_setup, narrow_setup, paper_setup, single_task_setup, video_setup
 from models.build import build_model
 from models.published import from_published, is_published, load_weights, read_weights, to_published
-from published_listing import Listing, densemtl, digest, single_task, video_depth
+from tests.helpers.model_setups import baseline_setup, narrow_setup, paper_setup, single_task_setup, video_setup
+from tests.helpers.published_listing import Listing, densemtl, digest, single_task, video_depth
 from utils.errors import UserError
 
 SD = {"semseg": 16, "depth": 1}

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from models.build import build_model
 from models.pose import PoseNet
 from models.video_depth import VideoDepth, build_video_depth
+from utils.config.schema import SetupConfig
 from utils.errors import UserError
 from utils.geometry import rigid_transform
-from utils.schema import SetupConfig
 
 
 class TinyMain(nn.Module):

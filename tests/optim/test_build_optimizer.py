@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from optim.build import build_optimizer, parameter_groups
-from utils.schema import OptimConfig
+from utils.config.schema import OptimConfig
 
 CPU = torch.device("cpu")
 CONFIGS = {

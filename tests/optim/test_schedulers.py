@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from optim.build import build_scheduler
+from utils.config.schema import SchedulerConfig
 from utils.errors import UserError
-from utils.schema import SchedulerConfig
 
 
 def make_optimizer() -> torch.optim.Optimizer:

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from forbid_sync import ForbidSync
 from models.discriminator import Discriminator
-from runs import few_threads
+from tests.helpers.forbid_sync import ForbidSync
+from tests.helpers.runs import few_threads
 from training.adaptation import Adaptation, AdaptationOptions, Aligned
 from training.distributed import Processes
 from training.precision import Precision
 from training.setting import Engine
-from utils.schema import AdaptationConfig
+from utils.config.schema import AdaptationConfig
 
 CPU = torch.device("cpu")
 CHANNELS = {"semseg": 4, "depth": 1, "normals": 3}

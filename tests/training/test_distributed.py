@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import training.distributed
-from process_groups import run_group
+from tests.helpers.process_groups import run_group
 from training.distributed import Processes, end_with_parent, join_processes
 from utils.errors import UserError
 

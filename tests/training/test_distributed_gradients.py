@@ -19,12 +19,12 @@ from torch.utils.data import default_collate
 
 import loss.photometric
 from models.discriminator import Discriminator
-from process_groups import narrow, run_group
-from runs import DEMO, ROOT, dotted
+from tests.helpers.process_groups import narrow, run_group
+from tests.helpers.runs import DEMO, ROOT, dotted
 from training.build import build_setting
 from training.distributed import Processes, join_processes
 from training.setting import Setting
-from utils.config import load_experiment
+from utils.config.load import load_experiment
 from utils.constants import IGNORE_INDEX
 
 CPU = torch.device("cpu")

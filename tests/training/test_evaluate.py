@@ -8,10 +8,10 @@ from torch import nn
 
 from dataset.noise import build_noise
 from models.build import build_model
-from runs import few_threads, small_experiment
+from tests.helpers.runs import few_threads, small_experiment
+from training.benchmark.evaluate import plain_loop
 from training.build import build_evaluator
 from training.distributed import Processes
-from utils.benchmark.evaluate import plain_loop
 
 CPU = torch.device("cpu")
 

@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from forbid_sync import ForbidSync
-from runs import ROOT, few_threads, tiny
+from tests.helpers.forbid_sync import ForbidSync
+from tests.helpers.runs import ROOT, few_threads, tiny
 from training.build import build_setting
 from training.distributed import Processes
 from training.loop import Loop
 from training.run_folder import RunFolder
 from training.setting import to_device
 from training.state import Progress
-from utils.config import load_experiment
+from utils.config.load import load_experiment
 
 CPU = torch.device("cpu")
 DATASETS = ("cityscapes", "synthia", "vkitti2", "nyudv2")

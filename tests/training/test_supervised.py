@@ -11,7 +11,7 @@ from training.distributed import Processes
 from training.precision import Precision
 from training.setting import Engine
 from training.supervised import Supervised
-from utils.schema import LossConfig, OptimConfig, SchedulerConfig, SchedulerKwargs
+from utils.config.schema import LossConfig, OptimConfig, SchedulerConfig, SchedulerKwargs
 
 CPU = torch.device("cpu")
 

@@ -8,9 +8,9 @@ import torch
 
 from dataset.experiment import dataset_use, open_dataset
 from dataset.loader import eval_loader
-from runs import ROOT
+from tests.helpers.runs import ROOT
 from training import trivial
-from utils.config import load_experiment
+from utils.config.load import load_experiment
 from utils.geometry import inverse_to_metres
 
 

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from model_setups import narrow_setup
 from models.build import build_model
 from models.decoder import Decoder
 from models.encoder import Encoder
-from runs import ROOT
-from utils.benchmark.memory import peak_of_step
-from utils.config import load_experiment
+from tests.helpers.model_setups import narrow_setup
+from tests.helpers.runs import ROOT
+from training.benchmark.memory import peak_of_step
+from utils.config.load import load_experiment
 from utils.errors import UserError
 
 FS = (ROOT / "configs/demo/resnet18_ours_SDNE.yml", ROOT / "configs/demo/fs_bs4.yml")

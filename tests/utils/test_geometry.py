@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from scipy.spatial.transform import Rotation
 
-from forbid_sync import ForbidSync
+from tests.helpers.forbid_sync import ForbidSync
 from utils.constants import IGNORE_INDEX, MAX_DEPTH, MIN_DEPTH
 from utils.geometry import (
     axis_angle_to_matrix,

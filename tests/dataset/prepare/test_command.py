@@ -5,9 +5,9 @@ import shlex
 import pytest
 
 from dataset.prepare import run
-from runs import prepare_here
-from tests.dataset.files import write_cityscapes, write_nyudv2
-from tests.dataset.prepare.experiments import NAMES, words
+from tests.helpers.dataset_files import write_cityscapes, write_nyudv2
+from tests.helpers.prepared import NAMES, words
+from tests.helpers.runs import prepare_here
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from PIL import Image
 
 from dataset.prepare.run import prepare
 from dataset.prepare.store import NotPrepared
-from runs import prepare_here
-from tests.dataset.files import write_camera, write_cityscapes, write_nyudv2, write_synthia
-from tests.dataset.prepare.experiments import NAMES, assert_same_samples, experiment, open_all
+from tests.helpers.dataset_files import write_camera, write_cityscapes, write_nyudv2, write_synthia
+from tests.helpers.prepared import NAMES, assert_same_samples, experiment, open_all
+from tests.helpers.runs import prepare_here
 from utils.errors import UserError
 
 TRAIN = NAMES[0]

@@ -18,9 +18,9 @@ import pytest
 from dataset.prepare import run, staging
 from dataset.prepare.run import prepare
 from dataset.prepare.store import NotPrepared, Store
-from runs import ROOT, files_below
-from tests.dataset.files import write_cityscapes, write_nyudv2, write_synthia
-from tests.dataset.prepare.experiments import NAMES, assert_same, assert_same_samples, experiment, open_all, words
+from tests.helpers.dataset_files import write_cityscapes, write_nyudv2, write_synthia
+from tests.helpers.prepared import NAMES, assert_same, assert_same_samples, experiment, open_all, words
+from tests.helpers.runs import ROOT, files_below
 from utils.errors import UserError
 
 ARRAY_OF = {"images": "frames", "segmentation": "semseg", "depth": "depth", "normals": "normals", "edge": "edges"}

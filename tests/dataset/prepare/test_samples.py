@@ -11,9 +11,8 @@ import torch
 from dataset.experiment import open_dataset, training_use
 from dataset.loader import train_loader
 from dataset.prepare.run import prepare
-from runs import files_below
-from tests.dataset.files import write_cityscapes, write_datasets, write_nyudv2
-from tests.dataset.prepare.experiments import (
+from tests.helpers.dataset_files import write_cityscapes, write_datasets, write_nyudv2
+from tests.helpers.prepared import (
     AUGMENTED,
     NAMES,
     assert_same,
@@ -21,6 +20,7 @@ from tests.dataset.prepare.experiments import (
     experiment,
     open_all,
 )  # fmt: skip
+from tests.helpers.runs import files_below
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,105 @@
+"""Benchmarks of an experiment on this machine: `python -m training.benchmark KIND --base B --config C [--size HxW]`.
+
+Prints one line of JSON. `loader` reads the experiment's training images, of `data.prepared` where it is set; the others
+run on images of noise, so that neither datasets nor pretrained weights are needed.
+"""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+import torch
+
+from training.benchmark.evaluate import evaluate
+from training.benchmark.loader import loader
+from training.benchmark.memory import memory
+from training.benchmark.step import step
+from training.device import choose_device, set_switches
+from utils.config.command_line import add_experiment_options, chosen_experiment
+from utils.config.load import Experiment
+from utils.errors import UserError
+
+KINDS = {
+    "step": "seconds of a training step, and its share of a convolution's speed",
+    "evaluate": "images per second of a validation, beside the plain loop of research code",
+    "loader": "seconds to load a training image, beside decoding its files alone",
+    "memory": "peak memory of a training step",
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Every command-line option, with its help."""
+    parser = argparse.ArgumentParser(prog="python -m training.benchmark", description=__doc__.partition("\n")[0])
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    for name, text in KINDS.items():
+        kind = kinds.add_parser(name, help=text)
+        add_experiment_options(kind)
+        kind.add_argument("--size", metavar="HxW", help="size of the samples (default: the config's)")
+        kind.add_argument("--device", metavar="NAME", help="cpu, cuda ... (default: CUDA where there is one)")
+        kind.add_argument("--amp", action="store_true", help="short for --set training.use_amp=true")
+        kind.add_argument("--compile", action="store_true", help="short for --set training.compile=true")
+        if name == "loader":
+            kind.add_argument("--samples", type=int, default=16, metavar="N", help="loaded (default: %(default)s)")
+            kind.add_argument("--workers", type=int, default=0, metavar="N", help="also through so many processes")
+        if name == "evaluate":
+            kind.add_argument("--images", type=int, default=8, metavar="N", help="a validation (default: %(default)s)")
+        kind.add_argument("--repeats", type=int, default=5, metavar="N", help="repetitions (default: %(default)s)")
+    return parser
+
+
+def load(arguments: argparse.Namespace) -> Experiment:
+    """The experiment to measure, its samples of `--size`.
+
+    Raises:
+        UserError: A mistake in the experiment or the size.
+    """
+    # For `loader` alone a dataset has to be there.
+    purpose = "train" if arguments.kind == "loader" else "predict"
+    switches = {"training.use_amp=true": arguments.amp, "training.compile=true": arguments.compile}
+    overrides = [override for override, wanted in switches.items() if wanted]
+    experiment = chosen_experiment(arguments, purpose=purpose, overrides=overrides)
+    if arguments.size is None:
+        return experiment
+    height, separator, width = arguments.size.partition("x")
+    if not (separator and height.isdecimal() and width.isdecimal()):
+        raise UserError(f"--size {arguments.size}: expected HxW in pixels, such as 256x512")
+    roles = ["source"] if experiment.config.data.target is None else ["source", "target"]
+    values = {"height": height, "width": width, "crop_h": "null", "crop_w": "null"}
+    sizes = [f"data.{role}.{key}={value}" for role in roles for key, value in values.items()]
+    return chosen_experiment(arguments, purpose=purpose, overrides=[*overrides, *sizes])
+
+
+def measure(arguments: argparse.Namespace, experiment: Experiment, device: torch.device) -> dict[str, Any]:
+    """The result of the kind of benchmark asked for."""
+    match arguments.kind:
+        case "step":
+            return step(experiment, device, repeats=arguments.repeats)
+        case "evaluate":
+            return evaluate(experiment, device, images=arguments.images, repeats=arguments.repeats)
+        case "loader":
+            counts = {"samples": arguments.samples, "repeats": arguments.repeats, "workers": arguments.workers}
+            return loader(experiment, **counts)
+        case "memory":
+            return memory(experiment, device)
+
+
+def main() -> int:
+    """Measure and print; exit status 2 for the user's mistakes."""
+    arguments = build_parser().parse_args()
+    try:
+        for option in ("repeats", "images", "samples"):
+            if getattr(arguments, option, 1) < 1:
+                raise UserError(f"--{option} {getattr(arguments, option)}: expected 1 or more")
+        experiment = load(arguments)
+        device = choose_device(arguments.device)
+        set_switches(device, benchmark=experiment.config.training.benchmark, detect_anomaly=False)
+        print(json.dumps(measure(arguments, experiment, device)))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""How long loading takes beside what cannot be left out: decoding a sample's files and the one LANCZOS resize.
+
+Both are measured on the training images of an experiment, in turns in this process, which is set up as a worker is.
+"""
+
+import itertools
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from dataset.base import DenseDataset, Key
+from dataset.experiment import open_dataset, training_use
+from dataset.loader import only_load, train_loader
+from dataset.memory import LoaderBlocks, WorkerBlocks
+from dataset.reading import image_size
+from utils.config.load import Experiment
+
+IN_USE = 3  # batches of one worker at a time: two on their way and one in training
+
+
+def loader(experiment: Experiment, *, samples: int, repeats: int, workers: int) -> dict[str, Any]:
+    """Seconds per sample to decode and to load, their ratio, and samples per second.
+
+    Prepared data, where `data.prepared` is set, is compared with decoding the original files. Sets this process up as a
+    worker.
+
+    Args:
+        experiment: whose training images are loaded (of the source where there is a target).
+        samples: how many images to load, at most; less than a batch is left out.
+        repeats: how often, after one time that does not count.
+        workers: how many worker processes to measure the images per second of; 0 starts none.
+
+    Raises:
+        UserError: The dataset is not there or not as it should be.
+    """
+    only_load()
+    config = experiment.config
+    data = config.data.source
+    dataset = open_dataset(experiment, training_use(config))
+    count = min(samples, len(dataset))
+    batch = min(config.data.train_bs, count)
+    decoding, loading = _in_turns(dataset, count // batch * batch, batch=batch, repeats=repeats)
+    first = dataset.filename(0)
+    width, height = image_size(dataset.source.layout.frame_path(first, 0), first)
+    result: dict[str, Any] = {
+        "benchmark": "loader",
+        "config": experiment.name,
+        "dataset": data.dataset,
+        "maps": list(dataset.source.maps),
+        "stored_size": [height, width],
+        "size": list(dataset.transform.size),
+        "batch": batch,
+        "samples": count // batch * batch,
+        "repeats": repeats,
+        "decode_seconds": round(statistics.median(decoding), 6),
+        "load_seconds": round(statistics.median(loading), 6),
+        "ratio": round(statistics.median(b / a for a, b in zip(decoding, loading, strict=True)), 3),
+        "samples_per_second": round(1 / statistics.median(loading), 2),
+    }
+    if workers:
+        result["workers"] = workers
+        rate = _rate(dataset, batch=batch, workers=workers, batches=max(1, repeats * count // batch))
+        result["images_per_second"] = round(rate, 2)
+    return result
+
+
+def _in_turns(dataset: DenseDataset, count: int, *, batch: int, repeats: int) -> tuple[list[float], list[float]]:
+    """Seconds per sample of decoding and of loading, a value for every batch of every repeat."""
+    blocks = LoaderBlocks(dataset.fields)
+    worker = WorkerBlocks(dataset.fields, loader=blocks.number, worker=0)
+    batches: deque[Any] = deque(maxlen=IN_USE)
+
+    def load(keys: list[Key]) -> None:
+        batches.append(worker.make(len(keys), partial(dataset.fill, keys)).open())
+
+    def decode(keys: list[Key]) -> None:
+        for _, index in keys:
+            decode_sample(dataset, index)
+
+    seconds: dict[Callable[[list[Key]], None], list[float]] = {decode: [], load: []}
+    for repeat in range(repeats + 1):
+        for start in range(0, count, batch):
+            keys = [(repeat, index) for index in range(start, start + batch)]
+            for work in (decode, load) if repeat % 2 else (load, decode):
+                begun = time.perf_counter()
+                work(keys)
+                seconds[work].append((time.perf_counter() - begun) / batch)
+    uncounted = count // batch
+    return seconds[decode][uncounted:], seconds[load][uncounted:]
+
+
+def decode_sample(dataset: DenseDataset, index: int) -> None:
+    """Read and decode the files of a sample, and resize its images, but do nothing more with them."""
+    source = dataset.source
+    layout, name = source.layout, source.names[index]
+    layout.camera(name)
+    for offset in dict.fromkeys((0, *source.frames)):
+        source.reader.frame(layout.frame_path(name, offset), name)
+    read = {
+        "semseg": layout.read_semseg,
+        "depth": layout.read_depth,
+        "normals": layout.read_normals,
+        "edges": layout.read_edges,
+    }
+    for kind in source.maps:
+        path = layout.map_path(name, kind)
+        if path is not None and (kind != "semseg" or source.labelled[index]):
+            read[kind](path, name)
+
+
+def _rate(dataset: DenseDataset, *, batch: int, workers: int, batches: int) -> float:
+    """Images a second that come from worker processes while nothing else is done."""
+    stream = iter(train_loader(dataset, batch_size=batch, workers=workers, seed=0))
+    for _ in itertools.islice(stream, 2 * IN_USE * workers):  # until every worker has all the memory it needs
+        pass
+    begun = time.perf_counter()
+    for _ in itertools.islice(stream, batches):
+        pass
+    return batch * batches / (time.perf_counter() - begun)

@@ -1,0 +1,228 @@
+"""Checks of an experiment's network and losses against each other and against the dataset."""
+
+import re
+from collections.abc import Callable, Iterator
+
+from utils.config.check_terms import names, unfit_options
+from utils.config.messages import Problem, closest_hint
+from utils.config.schema import Config, SetupConfig, TaskConfig, TaskName
+
+_CHANNELS = {"depth": 1, "disp": 1, "normals": 3, "edges": 2}
+_ABLATION_WORDS = ("SxTAM", "SA", "add", "prod", "no_alpha", "full_sa")
+_UNDEFINED_WORDS = ("CxTAM", "split")
+_DEPTH_OPTIONS = ("median_scaling", "min_depth", "max_depth")
+_LOSS_OPTIONS = {
+    "cross_entropy": (),
+    "berhu": _DEPTH_OPTIONS,
+    "L1_depth": _DEPTH_OPTIONS,
+    "normals": ("from_inverse_depth",),
+    "gt_normals": (),
+    "edges": ("pos_weight",),
+    "ssde": (
+        *_DEPTH_OPTIONS, "test_min_depth", "test_max_depth", "disparity_smoothness", "no_ssim", "avg_reprojection",
+        "disable_automasking", "frame_ids", "num_scales", "batch_size", "width", "height", "crop_w", "crop_h",
+    ),
+}  # fmt: skip
+_THREE_WAYS_STAGE = 2  # level after which the decoders of `padnet+` exchange features
+_TASK_PATH = ("setup", "model", "tasks")
+
+
+def output_scales(setup: SetupConfig, task: TaskName) -> tuple[int, ...]:
+    """The scales at which the network predicts a task."""
+    head = setup.model.tasks[task]
+    if setup.method == "padnet":
+        return (2,) if head.auxiliary else (2, 0)
+    return (0,) if head.head == "deeplab" else tuple(head.kwargs.active_scales)
+
+
+def _tasks_agree(config: Config) -> Iterator[Problem]:
+    tasks = config.setup.tasks
+    for task in tasks:
+        if task not in config.loss.tasks:
+            yield ("loss", "tasks", task), "missing: the network has this task, the loss does not"
+    for task in config.loss.tasks:
+        if task not in tasks:
+            yield ("loss", "tasks", task), f"the network has no such task, it has {names(tasks)} (setup.model.tasks)"
+    for option in ("baselines", "gammas"):
+        for task in getattr(config.loss.kwargs, option) or {}:
+            if task not in tasks:
+                yield ("loss", "kwargs", option, task), f"the network has no such task, it has {names(tasks)}"
+    baselines = config.loss.kwargs.baselines
+    for task in tasks:
+        if baselines is not None and task not in baselines:
+            yield ("loss", "kwargs", "baselines", task), "missing: delta_m compares every task with its baseline"
+
+
+def _heads(config: Config) -> Iterator[Problem]:
+    """Output channels, scales and kind of every head."""
+    setup = config.setup
+    for task, head in setup.model.tasks.items():
+        path = (*_TASK_PATH, task)
+        needed = config.data.source.n_classes if task == "semseg" else _CHANNELS[task]
+        if head.kwargs.num_out_ch != needed:
+            why = "data.n_classes" if task == "semseg" else f"what {task} needs"
+            yield (*path, "kwargs", "num_out_ch"), f"must be {needed}, {why}, got {head.kwargs.num_out_ch}"
+        if setup.method in ("padnet+", "ours-cxatt") and head.head != "padnet+":
+            message = f"'{setup.name}' exchanges features between decoders: must be padnet+, got {head.head}"
+            yield (*path, "head"), message
+        if setup.method != "padnet":
+            for message in _scale_mistakes(head):
+                yield (*path, "kwargs", "active_scales"), f"{message}, got {head.kwargs.active_scales}"
+        if task == "disp" and head.head == "deeplab" and setup.method == "baseline":
+            yield (*path, "head"), "a deeplab head gives no disparity, which is a sigmoid's output: must be padnet+"
+        if task == "disp" and not head.kwargs.is_regression:
+            yield (*path, "kwargs", "is_regression"), "disparity is a sigmoid's output: must be True"
+
+
+def _scale_mistakes(head: TaskConfig) -> Iterator[str]:
+    scales = head.kwargs.active_scales
+    if head.head == "deeplab":
+        if scales != [0]:
+            yield "a deeplab head predicts at scale 0 only: must be [0]"
+        return
+    if 0 not in scales:
+        yield "must hold 0, the final output"
+    if max(scales) > head.kwargs.n_upconv:
+        yield f"the decoder starts at level {head.kwargs.n_upconv} (n_upconv) and has no scale above"
+
+
+def _task_count(config: Config) -> Iterator[Problem]:
+    setup = config.setup
+    if setup.method != "baseline" and len(setup.tasks) == 1:
+        message = f"'{setup.name}' exchanges features between tasks and has {setup.tasks[0]} alone"
+        yield _TASK_PATH, f"{message}; a single task is setup.name 'baseline'"
+    elif setup.method == "padnet" and all(head.auxiliary for head in setup.model.tasks.values()):
+        yield _TASK_PATH, "every task is auxiliary; at least one must be predicted in the end"
+
+
+def _backbone(config: Config) -> Iterator[Problem]:
+    model = config.setup.model
+    if model.use_dilation and model.backbone == "resnet18":
+        path = ("setup", "model", "use_dilation")
+        yield path, "resnet18 has no dilated form: must be False (or take resnet50, resnet101)"
+
+
+def _decoder_sections(config: Config) -> Iterator[Problem]:
+    """Sections run down all levels once; exchanges stand between them, where the decoders have one width."""
+    setup = config.setup
+    path = ("setup", "kwargs")
+    heads = setup.model.tasks
+    stages = [_THREE_WAYS_STAGE] if setup.method == "padnet+" else []
+    if setup.method == "ours-cxatt":
+        top = max(head.kwargs.n_upconv for head in heads.values())
+        sections = [[level for level in section if level <= top] for section in setup.kwargs.enc_layers]
+        levels = [level for section in sections for level in section]
+        if levels != list(range(top, -1, -1)) or not all(sections):
+            message = f"must be the levels {list(range(top, -1, -1))} in this order, cut into sections"
+            yield (*path, "enc_layers"), f"{message}, got {setup.kwargs.enc_layers}"
+            return
+        stages = [section[-1] for section in sections[:-1]]
+        if setup.kwargs.stages != stages:
+            message = f"must be {stages}, the last level of each section but the last of {setup.kwargs.enc_layers}"
+            yield (*path, "stages"), f"{message}, got {setup.kwargs.stages}"
+    for stage in stages:
+        widths = {task: head.kwargs.num_ch_dec[stage] for task, head in heads.items()}
+        if len(set(widths.values())) > 1:
+            listed = ", ".join(f"{task} {width}" for task, width in widths.items())
+            message = f"the tasks exchange features at level {stage} and must agree on kwargs.num_ch_dec[{stage}]"
+            yield _TASK_PATH, f"{message}, got {listed}"
+    if setup.method in ("padnet+", "ours-cxatt"):
+        depths = {task: head.kwargs.n_upconv for task, head in heads.items()}
+        if len(set(depths.values())) > 1:
+            listed = ", ".join(f"{task} {depth}" for task, depth in depths.items())
+            yield _TASK_PATH, f"decoders that exchange features must agree on kwargs.n_upconv, got {listed}"
+        elif max(depths.values()) < max(stages, default=0):
+            yield (
+                _TASK_PATH,
+                f"the decoders exchange features at level {stages[0]}: n_upconv must be {stages[0]} or more",
+            )
+
+
+def _ablation(config: Config) -> Iterator[Problem]:
+    setup = config.setup
+    if setup.method != "ours-cxatt":
+        return
+    words, path = setup.kwargs.ablation, ("setup", "kwargs", "ablation")
+    for word in words:
+        if word in _UNDEFINED_WORDS:
+            message = f"'{word}' is named by the published code without a working definition"
+            yield path, f"{message}; valid here: {names(_ABLATION_WORDS)}"
+        elif word not in _ABLATION_WORDS:
+            yield path, f"unknown word '{word}'; {closest_hint(word, list(_ABLATION_WORDS))}"
+    if "SxTAM" not in words and "SA" not in words:
+        yield path, f"the exchange needs at least one of SxTAM and SA, got {words}"
+    if "add" in words and "prod" in words:
+        yield path, "'add' and 'prod' exclude each other"
+    for target, sources in (setup.kwargs.source_order or {}).items():
+        others = [task for task in setup.tasks if task != target]
+        order_path = ("setup", "kwargs", "source_order", target)
+        if target not in setup.tasks:
+            yield order_path, f"the network has no such task, it has {names(setup.tasks)}"
+        elif sorted(sources) != sorted(others):
+            yield order_path, f"must list the other tasks ({names(others)}) in their order, got {sources}"
+
+
+def _losses(config: Config) -> Iterator[Problem]:
+    setup = config.setup
+    for task, loss in config.loss.tasks.items():
+        path = ("loss", "tasks", task)
+        fitting = _fitting_losses(task, config.data.source.dataset)
+        if loss.name not in fitting:
+            where = f" on {config.data.source.dataset}" if task == "normals" else ""
+            yield (*path, "name"), f"the loss of {task}{where} is {' or '.join(fitting)}, got {loss.name}"
+        yield from unfit_options(loss.kwargs, _LOSS_OPTIONS[loss.name], f"'{loss.name}'", (*path, "kwargs"))
+        for least, most in (("min_depth", "max_depth"), ("test_min_depth", "test_max_depth")):
+            near, far = getattr(loss.kwargs, least), getattr(loss.kwargs, most)
+            if near is not None and far is not None and near >= far:
+                yield (*path, "kwargs", least), f"must be below {most}, got {near:g} and {far:g}"
+        if task not in setup.tasks:
+            continue
+        scales = output_scales(setup, task)
+        beyond = [scale for scale in loss.scales if scale not in scales]
+        if beyond:
+            yield (*path, "scales"), f"the network predicts {task} at the scales {list(scales)}, not at {beyond}"
+        elif 0 in scales and 0 not in loss.scales:
+            yield (*path, "scales"), f"must hold 0, the final output, got {loss.scales}"
+        elif task == "disp" and setup.method == "padnet" and loss.scales != [0]:
+            # Where smoothness is weighed, scale k is 1 / 2^k of the image; PAD-Net's scale 2 has its encoder's stride.
+            message = "the first of PAD-Net's predictions, scale 2, is too coarse for depth from video: must be [0]"
+            yield (*path, "scales"), f"{message}, got {loss.scales}"
+
+
+def _fitting_losses(task: TaskName, dataset: str) -> tuple[str, ...]:
+    if task == "normals":  # outdoors they are derived from depth, indoors they are stored
+        return ("gt_normals",) if dataset == "nyudv2" else ("normals",)
+    return {"semseg": ("cross_entropy",), "depth": ("berhu", "L1_depth"), "disp": ("ssde",), "edges": ("edges",)}[task]
+
+
+def _video_task(config: Config) -> Iterator[Problem]:
+    setup = config.setup
+    if "disp" in setup.tasks and not setup.is_video_depth:
+        message = "disparity is learned from video only: setup.name needs the suffix _monodepth"
+        yield (*_TASK_PATH, "disp"), f"{message} (or name the task depth), got '{setup.name}'"
+    if setup.is_video_depth and "disp" not in setup.tasks:
+        yield _TASK_PATH, f"'{setup.name}' learns disparity from video and needs a task disp, got {names(setup.tasks)}"
+
+
+def _learning_rates(config: Config) -> Iterator[Problem]:
+    """Names of parameter groups; `main.` and `monodepth.` stand before some in published files."""
+    setup = config.setup
+    groups = ["backbone", *(f"{kind}.{task}" for kind in ("heads", "params") for task in setup.tasks)]
+    if setup.is_video_depth:
+        groups.append("monodepth.pose_net")
+    stems = [group.removeprefix("monodepth.") for group in groups]
+    seen: dict[str, str] = {}
+    for key in setup.lr:
+        path = ("setup", "lr", key)
+        short = re.sub(r"^(main|monodepth)\.", "", key)
+        known = key == "default" or short == "heads" or any(f"{short}.".startswith(f"{stem}.") for stem in stems)
+        if not known:
+            yield path, f"no such group of parameters; {closest_hint(key, ['default', *groups])}"
+        elif short in seen:
+            yield path, f"names the same parameters as '{seen[short]}'"
+        seen.setdefault(short, key)
+
+
+NETWORK_CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
+    _tasks_agree, _heads, _task_count, _backbone, _decoder_sections, _ablation, _losses, _video_task, _learning_rates,
+)  # fmt: skip

@@ -1,0 +1,47 @@
+"""The options by which every command finds its experiment, and the experiment they name."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from utils.config.environment import ENV_CONFIG
+from utils.config.load import Experiment, Purpose, load_experiment
+
+
+def add_experiment_options(parser: argparse.ArgumentParser) -> None:
+    """Add --config, --base, --env-config and --set."""
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="experiment file (YAML)")
+    parser.add_argument("--base", type=Path, metavar="FILE", help="file whose sections --config replaces")
+    parser.add_argument(
+        "--env-config",
+        type=Path,
+        default=ENV_CONFIG,
+        metavar="FILE",
+        help="constants for $ENV:NAME in configs (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override one key of the merged config, e.g. --set data.train_bs=4 (repeatable)",
+    )
+
+
+def chosen_experiment(
+    options: argparse.Namespace, *, purpose: Purpose, seed: int | None = None, overrides: Sequence[str] = ()
+) -> Experiment:
+    """The experiment that the options of `add_experiment_options` name; all else as of `load_experiment`.
+
+    Args:
+        overrides: Further ones, which win over those of --set.
+    """
+    return load_experiment(
+        options.config,
+        base=options.base,
+        overrides=[*options.overrides, *overrides],
+        env_config=options.env_config,
+        seed=seed,
+        purpose=purpose,
+    )
