@@ -20,7 +20,7 @@ from dataset.splits import evenly_spaced, fixed_subset, random_subset
 from dataset.synthia import Synthia
 from dataset.transform import Transform
 from dataset.vkitti2 import VKitti2
-from utils.config.schema import DatasetConfig
+from utils.config.schema.data import DatasetConfig
 from utils.errors import UserError
 
 logger = logging.getLogger("densemtl")

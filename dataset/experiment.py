@@ -8,7 +8,8 @@ from dataset.base import DenseDataset
 from dataset.build import build_dataset
 from dataset.prepare.store import NotPrepared
 from utils.config.load import Experiment
-from utils.config.schema import Config, DatasetConfig
+from utils.config.schema import Config
+from utils.config.schema.data import DatasetConfig
 
 DatasetBuilder = Callable[..., DenseDataset]  # called as `build_dataset` is
 

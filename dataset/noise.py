@@ -5,7 +5,7 @@ import numpy as np
 from dataset.base import DenseDataset
 from dataset.build import build_transform, needed_maps
 from dataset.labels import label_set
-from utils.config.schema import DatasetConfig
+from utils.config.schema.data import DatasetConfig
 from utils.constants import MAX_DEPTH, MIN_DEPTH
 
 N_SAMPLES = 64

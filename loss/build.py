@@ -1,45 +1,69 @@
-"""Builds the supervised losses from the `loss` section of the config."""
+"""Builds the losses from the part `setup.loss` of the config."""
+
+from collections.abc import Sequence
 
 from loss.base import TaskLoss
 from loss.depth import BerhuLoss, L1DepthLoss
 from loss.edges import EdgesLoss
 from loss.multitask import MultiTaskLoss, SupervisedTask
 from loss.normals import NormalsLoss, StoredNormalsLoss
+from loss.photometric import PhotometricLoss
 from loss.semseg import CrossEntropyLoss
-from utils.config.schema import LossConfig, TaskLossConfig
-
-# Learned from video without labels; `loss/build_video.py` builds it.
-PHOTOMETRIC = "ssde"
+from utils.config.schema.loss import (
+    Berhu,
+    CrossEntropy,
+    Edges,
+    L1Depth,
+    LossConfig,
+    Normals,
+    Photometric,
+    StoredNormals,
+    SupervisedConfig,
+)
 
 
 def build_loss(loss: LossConfig) -> MultiTaskLoss:
-    """The supervised losses of all tasks but the one learned from video.
+    """The supervised losses of all tasks but the one learned from video."""
+    return MultiTaskLoss(
+        tasks={
+            task: SupervisedTask(_task_loss(section), section.kwargs.weights)
+            for task, section in loss.supervised.items()
+        }
+    )
 
-    Raises:
-        ValueError: a value is out of range (named).
+
+def build_photometric(section: Photometric, frame_ids: Sequence[int]) -> PhotometricLoss:
+    """The photometric loss of the task that is learned from video.
+
+    Args:
+        section: its loss section.
+        frame_ids: offsets of the frames in a sample (`data.frame_ids`), all used unless the loss names its own.
     """
-    tasks = {}
-    for name, section in loss.tasks.items():
-        if section.name != PHOTOMETRIC:
-            weights = {scale: section.weight_of(scale) for scale in section.scales}
-            tasks[name] = SupervisedTask(_task_loss(section), weights)
-    return MultiTaskLoss(tasks=tasks)
+    kwargs = section.kwargs
+    return PhotometricLoss(
+        weights=kwargs.weights,
+        offsets=[offset for offset in kwargs.frame_ids or frame_ids if offset != 0],
+        min_depth=kwargs.min_depth,
+        max_depth=kwargs.max_depth,
+        smoothness=kwargs.disparity_smoothness,
+        use_ssim=not kwargs.no_ssim,
+        automask=not kwargs.disable_automasking,
+        average=kwargs.avg_reprojection,
+    )
 
 
-def _task_loss(section: TaskLossConfig) -> TaskLoss:
+def _task_loss(section: SupervisedConfig) -> TaskLoss:
     """The loss of one task, without its scales and weights."""
-    match section.name:
-        case "cross_entropy":
+    match section:
+        case CrossEntropy():
             return CrossEntropyLoss()
-        case "berhu":
+        case Berhu():
             return BerhuLoss()
-        case "L1_depth":
+        case L1Depth():
             return L1DepthLoss()
-        case "normals":
-            return NormalsLoss(from_inverse_depth=bool(section.kwargs.from_inverse_depth))
-        case "gt_normals":
+        case Normals(kwargs=kwargs):
+            return NormalsLoss(from_inverse_depth=kwargs.from_inverse_depth)
+        case StoredNormals():
             return StoredNormalsLoss()
-        case "edges":
-            pos_weight = section.kwargs.pos_weight
-            return EdgesLoss() if pos_weight is None else EdgesLoss(pos_weight=pos_weight)
-    raise ValueError(f"{section.name!r} is not a supervised loss")
+        case Edges(kwargs=kwargs):
+            return EdgesLoss(pos_weight=kwargs.pos_weight)

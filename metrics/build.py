@@ -1,4 +1,4 @@
-"""Builds a task's metric from its part of the `loss` section of the config."""
+"""Builds a task's metric from its part of `setup.loss` in the config."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,8 +6,7 @@ from metrics.depth import DepthMetric
 from metrics.edges import EdgesMetric
 from metrics.normals import NormalsMetric
 from metrics.semseg import SemsegMetric
-from utils.config.schema import TaskLossConfig
-from utils.constants import MAX_DEPTH, MIN_DEPTH
+from utils.config.schema.loss import DepthKwargs, TaskLossConfig
 
 
 def build_metric(
@@ -43,16 +42,11 @@ def build_metric(
 
 
 def _depth_metric(loss: TaskLossConfig, median_scaling: bool | None) -> DepthMetric:
-    kwargs = loss.kwargs
-    # The photometric loss has depth limits of its own, those of the disparity.
-    is_video = loss.name == "ssde"
-    smallest, largest = (
-        (kwargs.test_min_depth, kwargs.test_max_depth) if is_video else (kwargs.min_depth, kwargs.max_depth)
-    )
-    if median_scaling is None:
-        median_scaling = kwargs.median_scaling is not False
+    if not isinstance(loss.kwargs, DepthKwargs):
+        raise ValueError(f"the loss {loss.loss!r} is none of depth")
+    nearest, farthest = loss.kwargs.measured_range
     return DepthMetric(
-        median_scaling=median_scaling,
-        min_depth=MIN_DEPTH if smallest is None else smallest,
-        max_depth=MAX_DEPTH if largest is None else largest,
+        median_scaling=loss.kwargs.median_scaling if median_scaling is None else median_scaling,
+        min_depth=nearest,
+        max_depth=farthest,
     )

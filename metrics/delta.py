@@ -42,16 +42,14 @@ def baselines_in_percent(baselines: Mapping[str, float]) -> dict[str, float]:
             raise ValueError(f"the baseline of {task} must be positive, got {value}")
         if task in IN_PERCENT and value <= 1:
             logger.warning(
-                "loss.kwargs.baselines.%s: %g is read as a fraction, that is %g %%", task, value, 100 * value
+                "setup.loss.kwargs.baselines.%s: %g is read as a fraction, that is %g %%", task, value, 100 * value
             )
             value = 100 * value
         read[task] = value
     return read
 
 
-def delta_m(
-    scores: Mapping[str, float | None], baselines: Mapping[str, float], gammas: Mapping[str, int] | None = None
-) -> float | None:
+def delta_m(scores: Mapping[str, float | None], baselines: Mapping[str, float]) -> float | None:
     """Mean over tasks of the relative gain on the single-task baseline, in percent; higher is better.
 
     100 / T * sum of (-1)^gamma * (score - baseline) / baseline, gamma 1 where lower is better.
@@ -59,7 +57,6 @@ def delta_m(
     Args:
         scores: The main score of every task (`main_score`), fractions, metres or degrees.
         baselines: Those of the single-task networks, semseg and edges in percent; others than the scores' are ignored.
-        gammas: By task, where they differ from the defaults 0 for semseg and edges, 1 for depth, disp and normals.
 
     Returns:
         None where a score is None, as an unmeasured task can be neither gain nor loss.
@@ -74,10 +71,10 @@ def delta_m(
         )
     if None in scores.values():
         return None
-    gammas = {task: int(lower) for task, (_, lower) in MAIN_SCORES.items()} | dict(gammas or {})
     percent = baselines_in_percent({task: baselines[task] for task in scores})
     gains = []
     for task, score in scores.items():
         value = 100 * score if task in IN_PERCENT else score
-        gains.append((-1) ** gammas[task] * (value - percent[task]) / percent[task])
+        gain = (value - percent[task]) / percent[task]
+        gains.append(-gain if MAIN_SCORES[task][1] else gain)
     return 100 * sum(gains) / len(gains)

@@ -14,7 +14,7 @@ from models.padnet import PADNet, PADNetHead
 from models.threeways import ThreeWays, common_width
 from models.video_depth import build_video_depth
 from models.weights import read_weights
-from utils.config.schema import HeadKwargs, SetupConfig, TaskConfig
+from utils.config.schema.setup import AblationWord, HeadKwargs, SetupConfig, TaskConfig
 from utils.errors import UserError
 from vendor.three_ways.aspp import ASPP
 
@@ -23,8 +23,6 @@ ATTENTION_DOWNSCALE = {4: 1, 3: 1, 2: 2, 1: 4, 0: 8}
 
 # Where the decoders of 3-Ways exchange features.
 THREE_WAYS_SECTIONS = ((4, 3, 2), (1, 0))
-
-ABLATION_WORDS = ("SxTAM", "SA", "add", "prod", "no_alpha", "full_sa")
 
 
 def build_model(
@@ -62,21 +60,8 @@ def build_model(
     return build_video_depth(network, setup, pretrained=pretrained, download_dir=download_dir, frame_ids=frame_ids)
 
 
-def exchange_design(ablation: Sequence[str]) -> ExchangeDesign:
-    """The exchange that the words of `setup.kwargs.ablation` describe.
-
-    Raises:
-        ValueError: a word without a meaning, or words that exclude each other.
-    """
-    for word in ablation:
-        if word in ("CxTAM", "split"):
-            raise ValueError(f"ablation {word!r} has no meaning: the published code names it without defining it")
-        if word not in ABLATION_WORDS:
-            raise ValueError(f"unknown ablation {word!r}, known are {', '.join(ABLATION_WORDS)}")
-    if "add" in ablation and "prod" in ablation:
-        raise ValueError("ablation 'add' and 'prod' exclude each other")
-    if "SxTAM" not in ablation and "SA" not in ablation:
-        raise ValueError(f"ablation needs 'SxTAM', 'SA' or both, got {list(ablation)}")
+def exchange_design(ablation: Sequence[AblationWord]) -> ExchangeDesign:
+    """The exchange that the words of `setup.kwargs.ablation` describe."""
     return ExchangeDesign(
         attention="SxTAM" in ablation,
         self_attention="SA" in ablation,
@@ -87,7 +72,7 @@ def exchange_design(ablation: Sequence[str]) -> ExchangeDesign:
 
 
 def _build_network(setup: SetupConfig) -> nn.Module:
-    backbone = Encoder(name=setup.model.backbone, use_dilation=setup.model.use_dilation)
+    backbone = Encoder(name=setup.model.backbone, use_dilation=setup.model.dilation)
     tasks = setup.model.tasks
     if setup.method == "baseline":
         return Baseline(backbone=backbone, heads={task: _head(backbone, cfg) for task, cfg in tasks.items()})

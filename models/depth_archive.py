@@ -18,7 +18,7 @@ from models.decoder import Decoder
 from models.pose import PoseNet
 from models.published import to_published
 from models.weights import load_strictly
-from utils.config.schema import SetupConfig
+from utils.config.schema.setup import SetupConfig
 from utils.errors import UserError
 
 logger = logging.getLogger("densemtl")

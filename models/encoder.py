@@ -4,7 +4,7 @@ Lopes et al., WACV 2023, sec. 4.1: ResNet-101 with its last stage dilated (outpu
 ImageNet weights are torchvision's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.error import URLError
 
@@ -28,7 +28,7 @@ class Encoder(nn.Module):
 
     Args:
         name: one of `NAMES`.
-        use_dilation: keep the resolution in the last stage and dilate it instead.
+        use_dilation: which of the last three stages keep their resolution and are dilated instead.
         in_channels: channels of the input, 3 for every image stacked in it.
 
     Attributes:
@@ -37,17 +37,17 @@ class Encoder(nn.Module):
         checkpoints_activations: run the residual blocks again in the backward pass instead of keeping what is in them.
     """
 
-    def __init__(self, *, name: str, use_dilation: bool = False, in_channels: int = 3) -> None:
+    def __init__(
+        self, *, name: str, use_dilation: Sequence[bool] = (False, False, False), in_channels: int = 3
+    ) -> None:
         super().__init__()
         if name not in NAMES:
             raise ValueError(f"unknown backbone {name!r}, known are {', '.join(NAMES)}")
-        if use_dilation and name == "resnet18":
+        if any(use_dilation) and name == "resnet18":
             raise ValueError("use_dilation: resnet18 has no dilated form, its blocks cannot be dilated")
         if in_channels < 3 or in_channels % 3:
             raise ValueError(f"in_channels must be a multiple of 3, RGB images stacked, got {in_channels}")
-        resnet = torchvision.models.get_model(
-            name, weights=None, replace_stride_with_dilation=[False, False, use_dilation]
-        )
+        resnet = torchvision.models.get_model(name, weights=None, replace_stride_with_dilation=list(use_dilation))
         if in_channels != 3:
             resnet.conv1 = nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
             nn.init.kaiming_normal_(resnet.conv1.weight, mode="fan_out", nonlinearity="relu")
@@ -56,7 +56,7 @@ class Encoder(nn.Module):
         self.layer1, self.layer2, self.layer3, self.layer4 = resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4
         width = resnet.fc.in_features
         self.channels = (64, width // 8, width // 4, width // 2, width)
-        self.reductions = (2, 4, 8, 16, 16 if use_dilation else 32)
+        self.reductions = (2, 4, *(8 << k >> sum(use_dilation[: k + 1]) for k in range(3)))
         self.checkpoints_activations = False
         self._is_frozen = False
 

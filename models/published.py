@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from torch import Tensor, nn
 
 from models.weights import mismatches, read_weights, shapes
-from utils.config.schema import HeadKwargs, SetupConfig
+from utils.config.schema.setup import HeadKwargs, SetupConfig
 from utils.errors import UserError
 
 __all__ = ["from_published", "is_published", "load_weights", "read_weights", "to_published"]

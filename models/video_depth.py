@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from models.depth_archive import archive_name, load_archive
 from models.pose import PoseNet
-from utils.config.schema import PoseConfig, SetupConfig
+from utils.config.schema.setup import PoseConfig, SetupConfig
 from utils.errors import UserError
 from utils.geometry import rigid_transform
 

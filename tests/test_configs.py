@@ -31,6 +31,7 @@ TASKS = {
     "SDN": ("semseg", "depth", "normals"),
     "SDNE": ("semseg", "depth", "normals", "edges"),
 }
+LETTERS = {"semseg": "S", "depth": "D", "normals": "N", "edges": "E"}
 CHANNELS = {"depth": 1, "normals": 3, "edges": 2}
 
 
@@ -59,9 +60,9 @@ def test_all_files_are_there():
     """So that a file that the glob misses, or one nobody meant to add, shows."""
     assert len(BASES) == 8
     assert len(EXPERIMENTS) == 36
-    expected = [f"{dataset}/resnet101_STL_{task}" for dataset in FULLY_SUPERVISED for task in TASKS["SDN"]]
+    expected = [f"{dataset}/resnet101_STL_{letter}" for dataset in FULLY_SUPERVISED for letter in "SDN"]
     expected += [f"{dataset}/resnet101_ours_{kind}" for dataset in FULLY_SUPERVISED for kind in ("SD", "SDN")]
-    expected += ["nyudv2/resnet101_STL_edges", "nyudv2/resnet101_ours_SDNE"]
+    expected += ["nyudv2/resnet101_STL_E", "nyudv2/resnet101_ours_SDNE"]
     expected += ["cityscapes/monodepth/resnet101_ours_SD", "demo/monodepth/resnet18_ours_SD", "demo/resnet18_ours_SDNE"]
     expected += [f"demo/da/resnet18_{variant}" for variant in ("ours_SD", "source_only_SD", "oracle_SD")]
     variants = ("ours_SD", "ours_SDN", "source_only_SD", "oracle_SD")
@@ -126,7 +127,7 @@ def test_environment_file():
 @pytest.mark.parametrize("dataset", FULLY_SUPERVISED)
 def test_fully_supervised_base(dataset: str):
     (height, width), classes, _ = FULLY_SUPERVISED[dataset]
-    config = load(f"{dataset}/resnet101_STL_semseg").config
+    config = load(f"{dataset}/resnet101_STL_S").config
     data, training = config.data, config.training
     assert (data.source.dataset, data.source.path) == (dataset, f"/data/{dataset.upper()}_DIR")
     assert (data.source.height, data.source.width, data.source.n_classes) == (height, width, classes)
@@ -146,18 +147,18 @@ def test_fully_supervised_base(dataset: str):
     [(dataset, task) for dataset in FULLY_SUPERVISED for task in TASKS["SDN"]] + [("nyudv2", "edges")],
 )
 def test_single_task(dataset: str, task: str):
-    config = load(f"{dataset}/resnet101_STL_{task}").config
+    config = load(f"{dataset}/resnet101_STL_{LETTERS[task]}").config
     head = config.setup.model.tasks[task]
     assert (config.setup.name, config.setup.tasks, head.head) == ("baseline", (task,), "deeplab")
     assert head.kwargs.num_out_ch == CHANNELS.get(task, FULLY_SUPERVISED[dataset][1])
     assert config.setup.lr == {"default": 1e-2, "backbone": 1e-3}
     assert (config.optim.name, config.optim.clip_grad_norm) == ("SGD", 10)
     assert (config.optim.kwargs.momentum, config.optim.kwargs.weight_decay) == (0.9, 5e-4)
-    loss = config.loss.tasks[task]
+    loss = config.setup.loss.tasks[task]
     normals = "gt_normals" if dataset == "nyudv2" else "normals"
     names = {"semseg": "cross_entropy", "depth": "berhu", "normals": normals, "edges": "edges"}
-    assert (loss.name, loss.scales) == (names[task], [0])
-    assert loss.kwargs.median_scaling is (False if task == "depth" else None)
+    assert (loss.loss, loss.kwargs.scales) == (names[task], [0])
+    assert task != "depth" or loss.kwargs.median_scaling is False
 
 
 @pytest.mark.parametrize(
@@ -174,7 +175,7 @@ def test_ours_fully_supervised(dataset: str, kind: str, weights: tuple[float, ..
     _, classes, (default, backbone) = FULLY_SUPERVISED[dataset]
     setup, tasks = config.setup, TASKS[kind]
     assert (setup.name, setup.tasks, setup.model.backbone, setup.model.use_dilation) == (
-        "ours-cxatt", tasks, "resnet101", True,
+        "ours-cxatt", tasks, "resnet101", (False, False, True),
     )  # fmt: skip
     for task, head in setup.model.tasks.items():
         kwargs = head.kwargs
@@ -186,9 +187,9 @@ def test_ours_fully_supervised(dataset: str, kind: str, weights: tuple[float, ..
     )  # fmt: skip
     assert setup.lr == {"default": default, "backbone": backbone}
     assert (config.optim.name, config.optim.kwargs.betas, config.optim.clip_grad_norm) == ("Adam", (0.9, 0.98), 10)
-    loss = config.loss
-    assert tuple(loss.tasks[task].weight for task in tasks) == weights
-    assert all(section.scales == [0, 1] for section in loss.tasks.values())
+    loss = config.setup.loss
+    assert tuple(loss.tasks[task].kwargs.weight for task in tasks) == weights
+    assert all(section.kwargs.scales == [0, 1] for section in loss.tasks.values())
     assert loss.tasks["depth"].kwargs.median_scaling is False
     assert loss.kwargs.baselines == dict(zip(tasks, baselines, strict=True))
     assert loss.kwargs.gammas == {task: int(task in ("depth", "normals")) for task in tasks}
@@ -196,9 +197,11 @@ def test_ours_fully_supervised(dataset: str, kind: str, weights: tuple[float, ..
 
 def test_video_depth():
     config = load("cityscapes/monodepth/resnet101_ours_SD").config
-    setup, data, loss = config.setup, config.data.source, config.loss
+    setup, data, loss = config.setup, config.data.source, config.setup.loss
     assert (setup.name, setup.tasks) == ("ours-cxatt_monodepth", ("semseg", "disp"))
-    scales = {task: (head.kwargs.active_scales, loss.tasks[task].scales) for task, head in setup.model.tasks.items()}
+    scales = {
+        task: (head.kwargs.active_scales, loss.tasks[task].kwargs.scales) for task, head in setup.model.tasks.items()
+    }
     assert scales == {"semseg": ([0, 2], [0, 2]), "disp": ([0, 1, 2, 3], [0, 1, 2, 3])}
     assert (data.n_classes, setup.model.tasks["semseg"].kwargs.num_out_ch) == (16, 16)
     assert [head.kwargs.is_regression for head in setup.model.tasks.values()] == [False, True]
@@ -207,7 +210,7 @@ def test_video_depth():
     assert setup.lr == {"default": 5e-5, "backbone": 1e-5, "monodepth.pose_net": 1e-6}
     assert (config.optim.name, config.optim.kwargs.betas) == ("Adam", (0.9, 0.999))
     assert config.training.val_interval == {0: 100, 100: 2500, 30000: 1000}
-    assert [section.weight for section in loss.tasks.values()] == [1, 1]
+    assert [section.kwargs.weight for section in loss.tasks.values()] == [1, 1]
     ssde = loss.tasks["disp"].kwargs
     assert (ssde.min_depth, ssde.max_depth, ssde.test_min_depth, ssde.test_max_depth) == (0.1, 100, 1e-3, 80)
     assert ssde.disparity_smoothness == 1e-3
@@ -229,16 +232,16 @@ def test_domain_adaptation(pair: str, source: str, classes: int):
         "doda": True, "lr_D": 1e-4, "ent_align": [1, 0], "lambda_adv_ent": 0.005, "lambda_disc_ent": 1,
     }  # fmt: skip
     assert config.scheduler.kwargs.step_size == 100_000
-    assert (config.optim.name, config.optim.kwargs.betas, config.optim.clip_grad_norm) == ("Adam", (0.9, 0.98), 10)
+    assert (config.optim.name, config.optim.kwargs.betas, config.optim.clip_grad_norm) == ("Adam", (0.9, 0.98), None)
     assert setup.lr == {"default": 2.5e-4, "backbone": 1.5e-5}
     assert {task: head.kwargs.active_scales for task, head in setup.model.tasks.items()} == {
         "semseg": [1, 0], "depth": [1, 0],
     }  # fmt: skip
-    assert [section.weight for section in config.loss.tasks.values()] == [50, 1]
-    assert config.loss.tasks["depth"].kwargs.median_scaling is True
+    assert [section.kwargs.weight for section in config.setup.loss.tasks.values()] == [50, 1]
+    assert config.setup.loss.tasks["depth"].kwargs.median_scaling is True
     normals = load(f"da/{pair}/resnet101_ours_SDN").config
     assert normals.setup.tasks == TASKS["SDN"]
-    assert [section.weight for section in normals.loss.tasks.values()] == [100, 1, 100]
+    assert [section.kwargs.weight for section in normals.setup.loss.tasks.values()] == [100, 1, 100]
 
 
 @pytest.mark.parametrize("pair", ["sy2cs", "vk2cs"])
@@ -247,8 +250,8 @@ def test_bounds_of_domain_adaptation_differ_in_their_data_alone(pair: str):
         load(f"da/{pair}/resnet101_{name}_SD").raw for name in ("ours", "source_only", "oracle")
     )
     for bound in (source_only, oracle):
-        assert [bound[name] for name in ("setup", "loss", "optim", "scheduler")] == [
-            ours[name] for name in ("setup", "loss", "optim", "scheduler")
+        assert [bound[name] for name in ("setup", "optim", "scheduler")] == [
+            ours[name] for name in ("setup", "optim", "scheduler")
         ]
     assert source_only["data"] == ours["data"]
     assert source_only["training"].pop("da") == {"doda": False}

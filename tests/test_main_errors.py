@@ -4,6 +4,7 @@ Mistakes in weights are in `test_main_evaluate.py`, in images to predict in `tes
 experiment file may hold wrong in `utils/test_config*.py`.
 """
 
+import re
 import shutil
 from pathlib import Path
 
@@ -56,8 +57,8 @@ def test_in_a_process_of_its_own(logs):
 def test_all_mistakes_of_an_experiment_are_listed_at_once(complaint):
     message = complaint(optim__nam="Adam", training__print_interval="often", data__train_bs=-1)
     assert ": 3 errors\n" in message
-    assert "data.train_bs: expected a whole number above 0, got -1" in message
-    assert "training.print_interval: expected a whole number above 0, got 'often'" in message
+    assert re.search("data.train_bs: .*greater than 0, got -1", message)
+    assert re.search("training.print_interval: .*integer, got 'often'", message)
     assert "optim.nam: unknown key; did you mean 'name'?" in message
 
 

@@ -182,9 +182,9 @@ def complaint(logs, monkeypatch, capsys):
 
 def test_weights_of_another_task_set_are_listed(complaint, tmp_path):
     config = read_mapping(ROOT / "configs/demo/resnet18_ours_SDNE.yml")
-    for section in (config["setup"]["model"], config["loss"]):
+    for section in (config["setup"]["model"], config["setup"]["loss"]):
         del section["tasks"]["normals"], section["tasks"]["edges"]
-    config["loss"]["kwargs"] = {}
+    config["setup"]["loss"]["kwargs"] = {}
     write_mapping(config, tmp_path / "SD.yml")
     experiment = small_experiment("evaluate", config=tmp_path / "SD.yml")
     torch.save(build_model(experiment.config.setup, pretrained=False).state_dict(), tmp_path / "SD.pkl")

@@ -23,10 +23,10 @@ FAR = 80.0  # metres; beyond is the sky
 OPTIONS = (
     "setup.lr={default: 3e-4, pose_net: 2e-4}",
     f"training.iterations={STEPS}",
-    "loss.tasks.disp.kwargs.disparity_smoothness=1e-2",
+    "setup.loss.tasks.disp.kwargs.disparity_smoothness=1e-2",
     # From random weights and one triplet, pixels that a first wrong depth explains worse than a standing camera would
     # get no gradient any more: automasking is for worlds in which things move.
-    "loss.tasks.disp.kwargs.disable_automasking=True",
+    "setup.loss.tasks.disp.kwargs.disable_automasking=True",
     # One image and its mirror image pool to nearly the same pixel, over which batch norm has hardly any variance.
     "setup.model.tasks.semseg.kwargs.aspp_pooling=False",
     "setup.model.tasks.disp.kwargs.aspp_pooling=False",

@@ -121,7 +121,7 @@ def test_frame_lists(monkeypatch, seen, frames):
 
 
 def test_the_loss_may_use_fewer_frames_than_are_loaded(monkeypatch, seen):
-    one_step(monkeypatch, loss__tasks__disp__kwargs__frame_ids=[0, -1])
+    one_step(monkeypatch, setup__loss__tasks__disp__kwargs__frame_ids=[0, -1])
     assert seen[0][1]["disp"] > 0
 
 
@@ -166,7 +166,7 @@ def test_one_pose_for_all_frames_at_once(monkeypatch, seen, learned):
 @pytest.mark.parametrize("option", ["no_ssim", "avg_reprojection", "disable_automasking"])
 def test_options_of_the_loss_change_it(monkeypatch, seen, option):
     one_step(monkeypatch)
-    one_step(monkeypatch, **{f"loss__tasks__disp__kwargs__{option}": True})
+    one_step(monkeypatch, **{f"setup__loss__tasks__disp__kwargs__{option}": True})
     (batch, plain), (batch_again, changed) = seen
     assert batch["filename"] == batch_again["filename"]
     assert changed["semseg"] == plain["semseg"] and changed["disp"] > 0
@@ -192,7 +192,7 @@ def test_frozen_parts_do_not_learn(monkeypatch, logs, learned):
 METHODS = {
     "baseline": {},
     "3ways": {},
-    "padnet": {"loss__tasks__disp__scales": [0]},
+    "padnet": {"setup__loss__tasks__disp__kwargs__scales": [0]},
 }
 
 

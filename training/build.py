@@ -18,8 +18,7 @@ from dataset.experiment import (
     training_use,
     validation_use,
 )
-from loss.build import build_loss
-from loss.build_video import build_photometric
+from loss.build import build_loss, build_photometric
 from metrics.build import build_metric
 from metrics.delta import baselines_in_percent
 from models.build import build_model
@@ -40,12 +39,13 @@ from training.setting import Engine, Setting
 from training.supervised import Supervised
 from training.video_depth import VideoDepthTraining
 from utils.config.load import Experiment
-from utils.config.schema import Config, OptimConfig, OptimKwargs, SchedulerConfig, SchedulerKwargs
+from utils.config.schema import Config
+from utils.config.schema.optim import AdamConfig, AdamKwargs, PolyKwargs, PolyScheduler
 from utils.errors import UserError
 
 # How discriminators learn, whatever the network's optimizer (DenseMTL paper, sec. 4.4; ADVENT).
-DISCRIMINATOR_OPTIMIZER = OptimConfig(name="Adam", kwargs=OptimKwargs(betas=(0.9, 0.99)))
-DISCRIMINATOR_SCHEDULE = SchedulerConfig(name="poly", kwargs=SchedulerKwargs(power=0.9))
+DISCRIMINATOR_OPTIMIZER = AdamConfig(name="Adam", kwargs=AdamKwargs(betas=(0.9, 0.99)))
+DISCRIMINATOR_SCHEDULE = PolyScheduler(name="poly", kwargs=PolyKwargs(power=0.9))
 
 
 def build_network(experiment: Experiment, device: torch.device, *, weights: Path) -> nn.Module:
@@ -76,13 +76,13 @@ def build_evaluator(
     """
     config = experiment.config
     dataset = open_dataset(experiment, validation_use(config), build=build_data)
-    baselines = config.loss.kwargs.baselines
+    baselines = config.setup.loss.kwargs.baselines
     return Evaluator(
         network=network,
         dataset=dataset,
-        loss=build_loss(config.loss),
+        loss=build_loss(config.setup.loss),
         measures=_measures(config, dataset, device),
-        decoder=build_decoder(config.loss),
+        decoder=build_decoder(config.setup.loss),
         painter=Painter(dataset.class_colors),
         precision=_precision(config, device),
         processes=processes,
@@ -94,7 +94,6 @@ def build_evaluator(
             n_logged=config.data.n_valid_logged,
             limit=config.data.valid_bs * processes.world_size if debug else None,
             baselines=baselines_in_percent(baselines) if baselines else None,
-            gammas=config.loss.kwargs.gammas,
         ),
     )
 
@@ -147,7 +146,7 @@ def build_setting(
             model=network,
             forward=forward,
             loss=evaluator.loss,
-            photometric=build_photometric(config.loss, config.data.source.frame_ids),
+            photometric=build_photometric(config.setup.loss.photometric, config.data.source.frame_ids),
             feature_distance=_feature_distance(config, device),
             uncropped_pose=pose_sees_uncropped(config),
             dataset=dataset,
@@ -206,7 +205,7 @@ def _feature_distance(config: Config, device: torch.device) -> FeatureDistance |
     model = config.setup.model
     if not model.feature_dist:
         return None
-    reference = Encoder(name=model.backbone, use_dilation=model.use_dilation)
+    reference = Encoder(name=model.backbone, use_dilation=model.dilation)
     reference.load_imagenet()
     return FeatureDistance(reference=_place(reference, config, device))
 
@@ -214,9 +213,9 @@ def _feature_distance(config: Config, device: torch.device) -> FeatureDistance |
 def _measures(config: Config, dataset: DenseDataset, device: torch.device) -> dict[str, Measure]:
     """A metric for every supervised scale of every task; depth from video also without median scaling."""
     measures = {}
-    for task, section in config.loss.tasks.items():
+    for task, section in config.setup.loss.tasks.items():
         scalings = {"": None, "_unscaled": False} if task == "disp" else {"": None}
-        for scale in sorted(section.scales):
+        for scale in sorted(section.kwargs.scales):
             for suffix, median_scaling in scalings.items():
                 metric = build_metric(
                     task,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch.nn.functional as F
 from torch import Tensor
 
-from utils.config.schema import LossConfig
+from utils.config.schema.loss import L1Depth, LossConfig, PhotometricKwargs
 from utils.geometry import disparity_to_depth, inverse_to_metres, resize
 
 # A network's inverse depth may be zero or negative; this is the far plane of 16 bit centimetres, 655.35 m.
@@ -59,10 +59,8 @@ class Decoder:
 
 def build_decoder(loss: LossConfig) -> Decoder:
     """The decoder that fits what the losses train."""
-    depth = loss.tasks.get("depth")
-    disparity = loss.tasks.get("disp")
-    smallest, largest = 0.1, 100.0
-    if disparity is not None:
-        smallest = disparity.kwargs.min_depth or smallest
-        largest = disparity.kwargs.max_depth or largest
-    return Decoder(depth_in_metres=depth is not None and depth.name == "L1_depth", disparity_range=(smallest, largest))
+    disparity = loss.photometric.kwargs if loss.photometric else PhotometricKwargs()
+    return Decoder(
+        depth_in_metres=isinstance(loss.tasks.get("depth"), L1Depth),
+        disparity_range=(disparity.min_depth, disparity.max_depth),
+    )

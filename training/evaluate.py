@@ -63,7 +63,6 @@ class Evaluator:
         n_logged: int = 0
         limit: int | None = None
         baselines: Mapping[str, float] | None = None
-        gammas: Mapping[str, int] | None = None
 
     def __init__(
         self,
@@ -241,7 +240,7 @@ class Evaluator:
             if len(self.final_scales) == 1 and value is not None:
                 score = value if higher_is_better else -value
         if self.options.baselines:
-            main["delta_m"] = score = delta_m(final, self.options.baselines, self.options.gammas)
+            main["delta_m"] = score = delta_m(final, self.options.baselines)
         return main, score
 
     def _peak_memory_mb(self) -> float:

@@ -144,7 +144,7 @@ class Predictor:
         self.device = device
         self.precision = Precision(device=device, use_amp=config.training.use_amp, amp_dtype=config.training.amp_dtype)
         self.network = build_network(experiment, device, weights=weights)
-        self.decoder: Decoder = build_decoder(config.loss)
+        self.decoder: Decoder = build_decoder(config.setup.loss)
         self.painter = Painter(label_set(dataset.dataset, dataset.n_classes).colors)
 
     @torch.inference_mode()

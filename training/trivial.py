@@ -24,6 +24,7 @@ from training.distributed import Processes
 from training.evaluation import Evaluation
 from utils.config.command_line import add_experiment_options, chosen_experiment
 from utils.config.load import Experiment
+from utils.config.schema.loss import L1Depth
 from utils.console import setup_console
 from utils.errors import UserError
 from utils.geometry import metres_to_inverse
@@ -78,7 +79,7 @@ def constant_answers(experiment: Experiment, loss: MultiTaskLoss) -> dict[str, T
             answers[task] = F.one_hot(classes.argmax(), len(classes)).float()
         elif task == "depth":
             metres = torch.tensor([float(np.median(np.concatenate(depths)))])
-            answers[task] = metres if config.loss.tasks[task].name == "L1_depth" else metres_to_inverse(metres)
+            answers[task] = metres if isinstance(config.setup.loss.tasks[task], L1Depth) else metres_to_inverse(metres)
         elif task == "disp":
             answers[task] = torch.tensor([0.5])  # any: depth from video is measured up to scale
         elif task == "normals":
@@ -92,7 +93,7 @@ def evaluate_trivial(experiment: Experiment) -> Evaluation:
     """Measure the constant prediction on the validation split."""
     cpu = torch.device("cpu")
     evaluator = build_evaluator(experiment, nn.Identity(), cpu, Processes())
-    scales = {task: section.scales for task, section in experiment.config.loss.tasks.items()}
+    scales = {task: section.kwargs.scales for task, section in experiment.config.setup.loss.tasks.items()}
     answers = constant_answers(experiment, evaluator.loss)
     evaluator.network = ConstantNetwork(values=answers, scales=scales)
     return evaluator.run()

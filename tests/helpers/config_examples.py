@@ -14,6 +14,10 @@ def head(channels: int, **kwargs: Any) -> dict[str, Any]:
     return {"head": "padnet+", "kwargs": {"num_out_ch": channels, "active_scales": [0, 1], **kwargs}}
 
 
+def task_loss(name: str, **kwargs: Any) -> dict[str, Any]:
+    return {"loss": name, "kwargs": {"scales": [0, 1], **kwargs}}
+
+
 def supervised() -> dict[str, Any]:
     """FS: DenseMTL on Cityscapes, segmentation and depth."""
     return {
@@ -25,17 +29,14 @@ def supervised() -> dict[str, Any]:
         "setup": {
             "name": "ours-cxatt",
             "model": {"backbone": "resnet101", "tasks": {"semseg": head(16), "depth": head(1)}},
+            "loss": {
+                "tasks": {"semseg": task_loss("cross_entropy", weight=50), "depth": task_loss("berhu")},
+                "kwargs": {"baselines": {"semseg": 78, "depth": 5.33}},
+            },
             "lr": {"default": 1e-4, "backbone": 1e-5},
         },
         "optim": {"name": "SGD", "kwargs": {"momentum": 0.9}},
         "scheduler": {"name": "step", "kwargs": {"step_size": 5}},
-        "loss": {
-            "tasks": {
-                "semseg": {"name": "cross_entropy", "weight": 50, "scales": [0, 1]},
-                "depth": {"name": "berhu", "scales": [0, 1]},
-            },
-            "kwargs": {"baselines": {"semseg": 78, "depth": 5.33}},
-        },
     }  # fmt: skip
 
 
@@ -43,7 +44,7 @@ def with_tasks(**tasks: tuple[int, str]) -> dict[str, Any]:
     """The FS example with other tasks: name = (channels, loss)."""
     config = supervised()
     config["setup"]["model"]["tasks"] = {task: head(channels) for task, (channels, _) in tasks.items()}
-    config["loss"] = {"tasks": {task: {"name": loss, "scales": [0, 1]} for task, (_, loss) in tasks.items()}}
+    config["setup"]["loss"] = {"tasks": {task: task_loss(loss) for task, (_, loss) in tasks.items()}}
     return config
 
 
@@ -57,7 +58,7 @@ def baseline() -> dict[str, Any]:
     config = supervised()
     config["setup"]["name"] = "baseline"
     config["setup"]["model"]["tasks"] = {"semseg": {"head": "deeplab", "kwargs": {"num_out_ch": 16}}}
-    config["loss"] = {"tasks": {"semseg": {"name": "cross_entropy"}}}
+    config["setup"]["loss"] = {"tasks": {"semseg": {"loss": "cross_entropy"}}}
     return config
 
 
@@ -65,8 +66,9 @@ def padnet() -> dict[str, Any]:
     config = supervised()
     config["setup"]["name"] = "padnet"
     config["setup"]["model"]["tasks"]["depth"]["auxiliary"] = True
-    config["loss"]["tasks"]["semseg"]["scales"] = [0, 2]
-    config["loss"]["tasks"]["depth"]["scales"] = [2]
+    tasks = config["setup"]["loss"]["tasks"]
+    tasks["semseg"]["kwargs"]["scales"] = [0, 2]
+    tasks["depth"]["kwargs"]["scales"] = [2]
     return config
 
 
@@ -79,8 +81,8 @@ def video() -> dict[str, Any]:
     disp = head(1, is_regression=True) | {}
     disp["kwargs"]["active_scales"] = [0, 1, 2, 3]
     config["setup"]["model"]["tasks"] = {"semseg": head(16), "disp": disp}
-    semseg = config["loss"]["tasks"]["semseg"]
-    config["loss"] = {"tasks": {"semseg": semseg, "disp": {"name": "ssde", "scales": [0, 1, 2, 3]}}}
+    semseg = config["setup"]["loss"]["tasks"]["semseg"]
+    config["setup"]["loss"] = {"tasks": {"semseg": semseg, "disp": task_loss("ssde", scales=[0, 1, 2, 3])}}
     return config
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from utils.config.schema import DatasetConfig
+from utils.config.schema.data import DatasetConfig
 
 BASELINE, FX, FY, U0, V0 = 0.2, 2000.0, 2100.0, 1000.0, 500.0
 

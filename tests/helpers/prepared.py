@@ -18,12 +18,12 @@ NAMES = (
 # Name -> (experiment file, base, section of the config for each dataset)
 FILES = {
     "fs": ("cityscapes/resnet101_ours_SDN.yml", "cityscapes/fs_bs2.yml", {"data": "cityscapes"}),
-    "semseg": ("cityscapes/resnet101_STL_semseg.yml", "cityscapes/fs_bs2.yml", {"data": "cityscapes"}),
+    "semseg": ("cityscapes/resnet101_STL_S.yml", "cityscapes/fs_bs2.yml", {"data": "cityscapes"}),
     "video": ("cityscapes/monodepth/resnet101_ours_SD.yml", None, {"data": "cityscapes"}),
     "synthia": ("synthia/resnet101_ours_SD.yml", "synthia/fs_bs2.yml", {"data": "synthia"}),
     "vkitti2": ("vkitti2/resnet101_ours_SDN.yml", "vkitti2/fs_bs2.yml", {"data": "vkitti2"}),
     "nyudv2": ("nyudv2/resnet101_ours_SDNE.yml", "nyudv2/fs_bs2.yml", {"data": "nyudv2"}),
-    "depth only": ("nyudv2/resnet101_STL_depth.yml", "nyudv2/fs_bs2.yml", {"data": "nyudv2"}),
+    "depth only": ("nyudv2/resnet101_STL_D.yml", "nyudv2/fs_bs2.yml", {"data": "nyudv2"}),
     "adaptation": (
         "da/sy2cs/resnet101_ours_SD.yml",
         "da/sy2cs/fs_bs2.yml",

@@ -12,16 +12,16 @@ from loss.multitask import MultiTaskLoss, SupervisedTask
 from loss.normals import NormalsLoss, StoredNormalsLoss
 from loss.semseg import CrossEntropyLoss
 from tests.helpers.forbid_sync import ForbidSync
-from utils.config.schema import LossConfig
+from utils.config.schema.loss import LossConfig
 
 HEIGHT, WIDTH = 8, 12
 CHANNELS = {"semseg": 5, "depth": 1, "normals": 3, "edges": 2}
 FULL = {
     "tasks": {
-        "semseg": {"name": "cross_entropy", "weight": 100, "scales": [0, 1]},
-        "depth": {"name": "berhu", "weight": [1, 0.5], "scales": [1, 0]},
-        "normals": {"name": "normals", "weight": 100, "scales": [0, 1]},
-        "edges": {"name": "edges", "weight": 50, "scales": [0]},
+        "semseg": {"loss": "cross_entropy", "kwargs": {"weight": 100, "scales": [0, 1]}},
+        "depth": {"loss": "berhu", "kwargs": {"weight": [1, 0.5], "scales": [1, 0]}},
+        "normals": {"loss": "normals", "kwargs": {"weight": 100, "scales": [0, 1]}},
+        "edges": {"loss": "edges", "kwargs": {"weight": 50, "scales": [0]}},
     }
 }
 
@@ -107,7 +107,7 @@ def test_leaves_the_batch_as_it_is(batch, predictions):
 
 def test_final_scale_is_not_resized(batch, predictions, monkeypatch):
     monkeypatch.setattr(F, "interpolate", lambda *a, **k: pytest.fail("resized a prediction of the label's size"))
-    loss_of(semseg={"name": "cross_entropy", "scales": [0]})(predictions, batch)
+    loss_of(semseg={"loss": "cross_entropy", "kwargs": {"scales": [0]}})(predictions, batch)
 
 
 def test_float32_under_autocast_and_no_waiting(batch, predictions):
@@ -168,7 +168,7 @@ def test_everything_masked_is_zero_with_zero_gradients(batch, predictions):
 
 
 def test_missing_prediction_is_named(batch, predictions):
-    loss = loss_of(depth={"name": "berhu", "scales": [0, 3]})
+    loss = loss_of(depth={"loss": "berhu", "kwargs": {"scales": [0, 3]}})
     with pytest.raises(ValueError, match=r"the loss of depth needs its scale 3, predicted are \[0, 1\]"):
         loss(predictions, batch)
     with pytest.raises(ValueError, match=r"the loss of depth needs its scale 0, predicted are \[\]"):
@@ -178,33 +178,33 @@ def test_missing_prediction_is_named(batch, predictions):
 class TestBuild:
     def test_every_name_and_its_options(self):
         loss = loss_of(
-            semseg={"name": "cross_entropy"},
-            depth={"name": "L1_depth", "kwargs": {"median_scaling": False, "min_depth": 1e-3, "max_depth": 80}},
-            normals={"name": "gt_normals"},
-            edges={"name": "edges", "kwargs": {"pos_weight": 0.8}},
+            semseg={"loss": "cross_entropy"},
+            depth={"loss": "L1_depth", "kwargs": {"median_scaling": False, "min_depth": 1e-3, "max_depth": 80}},
+            normals={"loss": "gt_normals"},
+            edges={"loss": "edges", "kwargs": {"pos_weight": 0.8}},
         )
         types = [CrossEntropyLoss, L1DepthLoss, StoredNormalsLoss, EdgesLoss]
         assert [type(task_loss) for task_loss in loss.losses.values()] == types
         assert loss.losses["edges"].pos_weight == 0.8
-        assert isinstance(loss_of(depth={"name": "berhu"}).losses["depth"], BerhuLoss)
+        assert isinstance(loss_of(depth={"loss": "berhu"}).losses["depth"], BerhuLoss)
 
     @pytest.mark.parametrize(("kwargs", "expected"), [({}, False), ({"from_inverse_depth": True}, True)])
     def test_surface_of_the_derived_normals(self, kwargs, expected):
-        loss = loss_of(normals={"name": "normals", "kwargs": kwargs})
+        loss = loss_of(normals={"loss": "normals", "kwargs": kwargs})
         assert loss.losses["normals"].from_inverse_depth is expected
 
     def test_edges_default_to_the_published_weight(self):
-        assert loss_of(edges={"name": "edges"}).losses["edges"].pos_weight == 0.95
+        assert loss_of(edges={"loss": "edges"}).losses["edges"].pos_weight == 0.95
 
     def test_has_nothing_to_train_and_nothing_to_save(self):
         assert not build_loss(LossConfig.model_validate(FULL)).state_dict()
 
     def test_photometric_task_is_left_out(self, batch, predictions):
-        loss = loss_of(semseg={"name": "cross_entropy"}, disp={"name": "ssde", "scales": [0, 1, 2, 3]})
+        loss = loss_of(semseg={"loss": "cross_entropy"}, disp={"loss": "ssde", "kwargs": {"scales": [0, 1, 2, 3]}})
         assert list(loss(predictions, batch)) == ["total", "semseg", "semseg_0"]
 
     def test_photometric_task_alone_gives_a_total_of_zero(self, batch):
-        losses = loss_of(disp={"name": "ssde", "scales": [0]})({"disp": {}}, batch)
+        losses = loss_of(disp={"loss": "ssde", "kwargs": {"scales": [0]}})({"disp": {}}, batch)
         assert list(losses) == ["total"] and losses["total"].item() == 0
 
     def test_guards_of_a_supervised_task(self):

@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from loss.build import build_photometric
 from loss.photometric import PhotometricLoss
 from tests.helpers.forbid_sync import ForbidSync
+from utils.config.schema.loss import Photometric
 from utils.geometry import warp
 from vendor.monodepth2.photometric import edge_aware_smoothness, reprojection_error
 
@@ -292,3 +294,26 @@ def test_combine_is_the_mean_of_weighted_scales():
 def test_constructor_names_the_bad_value(arguments: dict, message: str):
     with pytest.raises(ValueError, match=message):
         PhotometricLoss(**arguments)
+
+
+def section(**kwargs: object) -> Photometric:
+    return Photometric(loss="ssde", kwargs={"scales": [0, 2], "weight": [1.0, 0.5], **kwargs})
+
+
+def test_build_passes_on_what_the_config_says():
+    kwargs = {"min_depth": 0.5, "max_depth": 60.0, "disparity_smoothness": 0.01, "no_ssim": True}
+    more = {"avg_reprojection": True, "disable_automasking": True, "frame_ids": [0, -2, 2], "batch_size": 4}
+
+    loss = build_photometric(section(**kwargs, **more), frame_ids=[0, -2, 2, 1])
+
+    assert loss.weights == {0: 1.0, 2: 0.5} and loss.offsets == (-2, 2)
+    assert (loss.min_depth, loss.max_depth, loss.smoothness) == (0.5, 60.0, 0.01)
+    assert (loss.use_ssim, loss.average, loss.automask) == (False, True, False)
+
+
+def test_build_defaults_to_the_paper_and_the_frames_of_the_data():
+    loss = build_photometric(section(), frame_ids=[0, -1, 1])
+
+    assert loss.offsets == (-1, 1)
+    assert (loss.min_depth, loss.max_depth, loss.smoothness) == (0.1, 100.0, 1e-3)
+    assert (loss.use_ssim, loss.average, loss.automask) == (True, False, True)

@@ -7,12 +7,12 @@ from metrics.depth import DepthMetric
 from metrics.edges import EdgesMetric
 from metrics.normals import NormalsMetric
 from metrics.semseg import SemsegMetric
-from utils.config.schema import TaskLossConfig
+from utils.config.schema.loss import LossConfig
 
 
 def build(task: str, name: str, *, kwargs: dict | None = None, **options):
-    section = TaskLossConfig.model_validate({"name": name, "kwargs": kwargs or {}})
-    return build_metric(task, section, class_names=("road", "car"), **options)
+    loss = LossConfig.model_validate({"tasks": {task: {"loss": name, "kwargs": kwargs or {}}}})
+    return build_metric(task, loss.tasks[task], class_names=("road", "car"), **options)
 
 
 def limits(metric: DepthMetric) -> tuple[float, float]:
@@ -49,5 +49,6 @@ def test_video_depth_is_measured_within_its_test_limits_not_those_of_the_dispari
 
 
 def test_unknown_task():
+    loss = LossConfig.model_validate({"tasks": {"edges": {"loss": "edges"}}})
     with pytest.raises(ValueError, match="no metric is defined for the task 'flow'"):
-        build("flow", "edges")
+        build_metric("flow", loss.tasks["edges"], class_names=())

@@ -18,16 +18,11 @@ def test_disparity_counts_as_depth():
     assert delta_m({"semseg": 0.78, "disp": 5.33 / 2}, {"semseg": 78, "disp": 5.33}) == pytest.approx(25)
 
 
-def test_given_gammas_overrule_the_defaults():
-    published = delta_m({"edges": 0.12}, {"edges": 10}, {"edges": 1})
-    assert published == pytest.approx(-20) and delta_m({"edges": 0.12}, {"edges": 10}, {}) == pytest.approx(20)
-
-
 def test_fraction_is_read_as_one_with_a_warning(caplog):
     with caplog.at_level(logging.WARNING, logger="densemtl"):
         gain = delta_m({"semseg": 0.858, "depth": 5.33}, {"semseg": 0.78, "depth": 0.5 * 5.33})
     assert gain == pytest.approx((10 - 100) / 2)
-    assert caplog.messages == ["loss.kwargs.baselines.semseg: 0.78 is read as a fraction, that is 78 %"]
+    assert caplog.messages == ["setup.loss.kwargs.baselines.semseg: 0.78 is read as a fraction, that is 78 %"]
 
 
 def test_reading_baselines_once_warns_once(caplog):

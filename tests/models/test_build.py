@@ -52,21 +52,6 @@ def test_ablation_words_build_and_run(words, design):
     assert predictions["normals"][0].shape == (2, 3, 64, 64)
 
 
-@pytest.mark.parametrize(
-    "words, message",
-    [
-        (["CxTAM", "SA"], "'CxTAM' has no meaning: the published code names it without defining it"),
-        (["SxTAM", "split"], "'split' has no meaning"),
-        (["SxTAM", "ad"], "unknown ablation 'ad', known are SxTAM, SA, add, prod, no_alpha, full_sa"),
-        (["SA", "add", "prod"], "'add' and 'prod' exclude each other"),
-        (["add"], r"needs 'SxTAM', 'SA' or both, got \['add'\]"),
-    ],
-)
-def test_words_without_a_meaning_are_the_users_mistake(words, message):
-    with pytest.raises(UserError, match=f"setup: ablation {message}|setup: {message}"):
-        build_model(narrow_setup(kwargs={"ablation": words}), pretrained=False)
-
-
 def test_head_options_reach_the_decoders():
     setup = narrow_setup(
         n_upconv=3,
@@ -141,7 +126,7 @@ def test_pretrain_of_an_unknown_name():
 @pytest.mark.parametrize(
     "setup, message",
     [
-        (narrow_setup(model={"use_dilation": True}), "resnet18 has no dilated form"),
+        (narrow_setup(model={"use_dilation": [False, False, True]}), "resnet18 has no dilated form"),
         (narrow_setup(kwargs={"enc_layers": [[4, 3, 2], [0]]}), "decoder sections must be the levels"),
         (narrow_setup(kwargs={"stages": [2]}), r"exchanges must be at the ends \[1\].*got \[2\]"),
         (narrow_setup(["depth"]), "an exchange needs two tasks or more"),

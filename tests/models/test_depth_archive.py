@@ -8,7 +8,8 @@ from models.build import build_model
 from models.depth_archive import FILES, PUBLISHED_ARCHIVE, archive_name
 from models.published import to_published
 from models.video_depth import VideoDepth
-from utils.config.schema import SetupConfig
+from tests.helpers.model_setups import setup_section
+from utils.config.schema.setup import SetupConfig
 from utils.errors import UserError
 
 NAME = "mono_tiny"
@@ -21,7 +22,7 @@ def make_setup(name: str = "ours-cxatt_monodepth", pretrain: str = NAME, width: 
         "disp": {"kwargs": {**head, "num_out_ch": 1, "active_scales": [0, 1, 2, 3], "is_regression": True}},
     }
     model = {"backbone": "resnet18", "use_dilation": False, "pretrain": pretrain, "tasks": tasks}
-    return SetupConfig.model_validate({"name": name, "model": model, "lr": {"default": 1e-4}})
+    return setup_section(name, model)
 
 
 def random_state(module: nn.Module, seed: int) -> dict[str, Tensor]:

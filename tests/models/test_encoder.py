@@ -36,10 +36,10 @@ def cache(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "name, dilated, channels, reductions",
     [
-        ("resnet18", False, (64, 64, 128, 256, 512), (2, 4, 8, 16, 32)),
-        ("resnet50", True, (64, 256, 512, 1024, 2048), (2, 4, 8, 16, 16)),
-        ("resnet101", False, (64, 256, 512, 1024, 2048), (2, 4, 8, 16, 32)),
-        ("resnet101", True, (64, 256, 512, 1024, 2048), (2, 4, 8, 16, 16)),
+        ("resnet18", (False, False, False), (64, 64, 128, 256, 512), (2, 4, 8, 16, 32)),
+        ("resnet50", (False, False, True), (64, 256, 512, 1024, 2048), (2, 4, 8, 16, 16)),
+        ("resnet101", (False, False, False), (64, 256, 512, 1024, 2048), (2, 4, 8, 16, 32)),
+        ("resnet101", (False, True, True), (64, 256, 512, 1024, 2048), (2, 4, 8, 8, 8)),
     ],
 )
 def test_five_features_at_their_strides(name, dilated, channels, reductions):
@@ -54,7 +54,7 @@ def test_five_features_at_their_strides(name, dilated, channels, reductions):
 
 def test_dilation_is_in_the_last_stage_only():
     with torch.device("meta"):
-        encoder = Encoder(name="resnet101", use_dilation=True)
+        encoder = Encoder(name="resnet101", use_dilation=[False, False, True])
     dilated = {n for n, m in encoder.named_modules() if isinstance(m, nn.Conv2d) and m.dilation != (1, 1)}
     assert dilated == {"layer4.1.conv2", "layer4.2.conv2"}
 
@@ -128,7 +128,7 @@ def test_weights_of_another_network_are_refused(classifier):
     "options, message",
     [
         ({"name": "vgg16"}, "unknown backbone 'vgg16', known are resnet18, resnet50, resnet101"),
-        ({"name": "resnet18", "use_dilation": True}, "resnet18 has no dilated form"),
+        ({"name": "resnet18", "use_dilation": [False, False, True]}, "resnet18 has no dilated form"),
         ({"name": "resnet18", "in_channels": 4}, "multiple of 3.*got 4"),
     ],
 )

@@ -10,8 +10,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from models.build import build_model
 from models.decoder import ConvBlock
 from models.folding import fold_batch_norms
-from tests.helpers.model_setups import CHANNELS, baseline_setup, narrow_setup
-from utils.config.schema import SetupConfig
+from tests.helpers.model_setups import CHANNELS, baseline_setup, narrow_setup, setup_section
+from utils.config.schema.setup import SetupConfig
 from utils.layers import ConvNormReLU
 
 
@@ -22,12 +22,12 @@ def video_setup() -> SetupConfig:
 def padnet_setup() -> SetupConfig:
     heads = {task: {"head": "deeplab", "kwargs": {"num_out_ch": CHANNELS[task]}} for task in ("semseg", "depth")}
     model = {"backbone": "resnet18", "use_dilation": False, "tasks": heads}
-    return SetupConfig(name="padnet", model=model, lr={"default": 1e-4})
+    return setup_section("padnet", model)
 
 
 SETUPS = {
     "deeplab": baseline_setup(["semseg", "depth"]),
-    "resnet50": baseline_setup(["depth"], backbone="resnet50", use_dilation=True),
+    "resnet50": baseline_setup(["depth"], backbone="resnet50", use_dilation=[False, False, True]),
     "decoders": narrow_setup(name="baseline"),
     "padnet": padnet_setup(),
     "padnet+": narrow_setup(name="padnet+"),

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from models.build import build_model
 from models.pose import PoseNet
 from models.video_depth import VideoDepth, build_video_depth
-from utils.config.schema import SetupConfig
+from tests.helpers.model_setups import setup_section
+from utils.config.schema.setup import SetupConfig
 from utils.errors import UserError
 from utils.geometry import rigid_transform
 
@@ -140,8 +141,8 @@ def make_setup(
         "semseg": {"kwargs": {**head, "num_out_ch": 16, "active_scales": [0, 2]}},
         "disp": {"kwargs": {**head, "num_out_ch": 1, "active_scales": [0, 1, 2, 3], "is_regression": True}},
     }
-    model = {"backbone": backbone, "use_dilation": backbone != "resnet18", "tasks": tasks, **model}
-    return SetupConfig.model_validate({"name": name, "model": model, "lr": {"default": 1e-4}})
+    model = {"backbone": backbone, "tasks": tasks, **model}
+    return setup_section(name, model)
 
 
 def test_published_size():

@@ -2,10 +2,11 @@ import io
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 from torch import nn
 
 from optim.build import build_optimizer, parameter_groups
-from utils.config.schema import OptimConfig
+from utils.config.schema.optim import OptimConfig
 
 CPU = torch.device("cpu")
 CONFIGS = {
@@ -16,7 +17,7 @@ CONFIGS = {
 
 
 def make_config(name: str) -> OptimConfig:
-    return OptimConfig.model_validate({"name": name, "kwargs": CONFIGS[name]})
+    return TypeAdapter(OptimConfig).validate_python({"name": name, "kwargs": CONFIGS[name]})
 
 
 def make_model() -> nn.Module:

@@ -3,11 +3,11 @@ import math
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 from torch import nn
 
 from optim.build import build_scheduler
-from utils.config.schema import SchedulerConfig
-from utils.errors import UserError
+from utils.config.schema.optim import SchedulerConfig
 
 
 def make_optimizer() -> torch.optim.Optimizer:
@@ -16,7 +16,7 @@ def make_optimizer() -> torch.optim.Optimizer:
 
 
 def make_config(name: str, **kwargs) -> SchedulerConfig:
-    return SchedulerConfig.model_validate({"name": name, "kwargs": kwargs})
+    return TypeAdapter(SchedulerConfig).validate_python({"name": name, "kwargs": kwargs})
 
 
 def rates(config: SchedulerConfig, steps: int, iterations: int = 10) -> list[float]:
@@ -44,7 +44,7 @@ def rates(config: SchedulerConfig, steps: int, iterations: int = 10) -> list[flo
         (make_config("cosine", max_iterations=4), [1, (2 + math.sqrt(2)) / 4, 0.5, (2 - math.sqrt(2)) / 4, 0]),
         (make_config("cosine", max_iterations=2), [1, 0.5, 0, 0, 0]),
     ],
-    ids=lambda value: value.name if isinstance(value, SchedulerConfig) else "",
+    ids=lambda value: value.name if hasattr(value, "name") else "",
 )
 def test_rates(config: SchedulerConfig, expected: list[float]):
     assert rates(config, steps=5) == pytest.approx(expected, abs=1e-12)
@@ -108,9 +108,3 @@ def test_state_of_another_optimizer_is_refused():
     scheduler = build_scheduler(make_config("constant"), make_optimizer(), iterations=10)
     with pytest.raises(ValueError, match="state of 1 parameter groups, 2 here"):
         scheduler.load_state_dict({"step": 0, "base_lrs": [1.0]})
-
-
-@pytest.mark.parametrize(("name", "option"), [("step", "step_size"), ("multistep", "milestones")])
-def test_missing_option_is_named(name: str, option: str):
-    with pytest.raises(UserError, match=rf"scheduler\.kwargs\.{option}: the scheduler '{name}' needs it"):
-        build_scheduler(make_config(name), make_optimizer(), iterations=10)

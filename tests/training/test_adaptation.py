@@ -15,7 +15,7 @@ from training.adaptation import Adaptation, AdaptationOptions, Aligned
 from training.distributed import Processes
 from training.precision import Precision
 from training.setting import Engine
-from utils.config.schema import AdaptationConfig
+from utils.config.schema.training import AdaptationConfig
 
 CPU = torch.device("cpu")
 CHANNELS = {"semseg": 4, "depth": 1, "normals": 3}

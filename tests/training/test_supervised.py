@@ -11,7 +11,14 @@ from training.distributed import Processes
 from training.precision import Precision
 from training.setting import Engine
 from training.supervised import Supervised
-from utils.config.schema import LossConfig, OptimConfig, SchedulerConfig, SchedulerKwargs
+from utils.config.schema.loss import LossConfig
+from utils.config.schema.optim import (
+    AdamConfig,
+    ConstantScheduler,
+    SGDConfig,
+    StepKwargs,
+    StepScheduler,
+)
 
 CPU = torch.device("cpu")
 
@@ -33,16 +40,20 @@ def build(*, max_norm=None, optimizer="SGD", rates=None, scheduler=None) -> Supe
     torch.manual_seed(3)
     network = Pixelwise()
     optimizer = build_optimizer(
-        OptimConfig(name=optimizer), parameter_groups(network, rates or {"default": 1.0}), device=CPU
+        {"SGD": SGDConfig, "Adam": AdamConfig}[optimizer](name=optimizer),
+        parameter_groups(network, rates or {"default": 1.0}),
+        device=CPU,
     )
     engine = Engine(
         optimizer=optimizer,
-        scheduler=build_scheduler(scheduler or SchedulerConfig(), optimizer, iterations=10),
+        scheduler=build_scheduler(scheduler or ConstantScheduler(), optimizer, iterations=10),
         precision=Precision(device=CPU, use_amp=False, amp_dtype="bfloat16"),
         processes=Processes(),
         max_norm=max_norm,
     )
-    loss = build_loss(LossConfig(tasks={"semseg": {"name": "cross_entropy", "weight": 50, "scales": [0, 1]}}))
+    loss = build_loss(
+        LossConfig(tasks={"semseg": {"loss": "cross_entropy", "kwargs": {"weight": 50, "scales": [0, 1]}}})
+    )
     return Supervised(model=network, forward=network, loss=loss, dataset=TensorDataset(), engine=engine)
 
 
@@ -90,7 +101,7 @@ def test_the_step_is_clipped_to_the_norm_asked_for(batch, max_norm):
 
 
 def test_every_group_has_its_rate_and_the_schedule_moves_them_all(batch):
-    scheduler = SchedulerConfig(name="step", kwargs=SchedulerKwargs(step_size=2, gamma=0.1))
+    scheduler = StepScheduler(name="step", kwargs=StepKwargs(step_size=2, gamma=0.1))
     setting = build(rates={"default": 1e-2, "backbone": 1e-3}, scheduler=scheduler)
     rates = []
     for step in range(1, 4):

@@ -10,7 +10,6 @@ from tests.helpers.model_setups import narrow_setup
 from tests.helpers.runs import ROOT
 from training.benchmark.memory import peak_of_step
 from utils.config.load import load_experiment
-from utils.errors import UserError
 
 FS = (ROOT / "configs/demo/resnet18_ours_SDNE.yml", ROOT / "configs/demo/fs_bs4.yml")
 
@@ -53,8 +52,3 @@ def test_a_step_takes_less_memory():
     (plain, state), (checkpointed, same_state) = peaks
     assert state == same_state
     assert checkpointed - 0.75 * state < 0.9 * (plain - 0.75 * state)  # without the gradients, which come later
-
-
-def test_not_together_with_compilation():
-    with pytest.raises(UserError, match="training.activation_checkpointing: torch.compile decides itself"):
-        build(activation_checkpointing=True, compile=True)

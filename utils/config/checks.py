@@ -5,28 +5,14 @@ Every check yields `(key path, message)` for each mistake, so that all are repor
 
 from collections.abc import Iterator, Sequence
 
-from utils.config.check_terms import unfit_options
-from utils.config.checks_network import NETWORK_CHECKS, output_scales
+from utils.config.checks_network import NETWORK_CHECKS
 from utils.config.messages import KeyPath, Problem
-from utils.config.schema import Config, DatasetConfig
+from utils.config.schema import Config
+from utils.config.schema.data import DATASETS
+from utils.config.schema.loss import Photometric
 
-# Class counts with a label set (dataset/labels.py).
-N_CLASSES = {"cityscapes": (19, 16, 13, 8, 7), "synthia": (16, 13, 8), "vkitti2": (14, 8), "nyudv2": (40,)}
-_WITH_SEQUENCES = ("cityscapes",)
-
-_OPTIMIZER_OPTIONS = {
-    "SGD": ("momentum", "dampening", "nesterov", "weight_decay"),
-    "Adam": ("betas", "eps", "weight_decay", "amsgrad"),
-    "AdamW": ("betas", "eps", "weight_decay", "amsgrad"),
-}
-_SCHEDULER_OPTIONS = {
-    "constant": (),
-    "step": ("step_size", "gamma"),
-    "multistep": ("milestones", "gamma"),
-    "poly": ("max_iterations", "power"),
-    "cosine": ("max_iterations",),
-}
-_SCHEDULER_NEEDS = {"step": "step_size", "multistep": "milestones"}
+# gamma of delta_m, by the direction of each task's score.
+_GAMMAS = {"semseg": 0, "depth": 1, "disp": 1, "normals": 1, "edges": 0}
 
 
 def crosscheck(config: Config, *, trains: bool) -> list[Problem]:
@@ -36,38 +22,48 @@ def crosscheck(config: Config, *, trains: bool) -> list[Problem]:
         config: a config whose sections are valid each.
         trains: whether the run trains; some mistakes matter to training only.
     """
-    checks = [*NETWORK_CHECKS, _label_sets, _image_sizes, _video, _adaptation, _optimizer, _scheduler, _compiled]
+    checks = [*NETWORK_CHECKS, _datasets, _image_sizes, _video, _adaptation]
     if trains:
         checks.append(_batch_of_one)
     return [problem for check in checks for problem in check(config)]
 
 
-def _datasets(config: Config) -> list[tuple[str, DatasetConfig]]:
-    data = config.data
-    return [("source", data.source)] + ([("target", data.target)] if data.target else [])
+def surprises(config: Config) -> Iterator[Problem]:
+    """What a published experiment file says and the published code never did; a warning each."""
+    for task, gamma in (config.setup.loss.kwargs.gammas or {}).items():
+        if gamma != _GAMMAS[task]:
+            better = "lower" if _GAMMAS[task] else "higher"
+            message = f"{gamma} is ignored: of {task} {better} is better, as delta_m knows"
+            yield ("setup", "loss", "kwargs", "gammas", task), message
+    adaptation = config.training.da
+    if adaptation is not None and adaptation.start is not None and config.optim.clip_grad_norm:
+        message = "applies, although the figures reported of domain adaptation were made without; null switches it off"
+        yield ("optim", "clip_grad_norm"), message
 
 
-def _label_sets(config: Config) -> Iterator[Problem]:
-    for role, dataset in _datasets(config):
-        known = N_CLASSES[dataset.dataset]
-        if dataset.n_classes not in known:
-            choices = " or ".join(map(str, known))
-            yield (
-                ("data", role, "n_classes"),
-                f"{dataset.dataset} has label sets of {choices} classes, got {dataset.n_classes}",
-            )
-        if "edges" in config.setup.tasks and dataset.dataset != "nyudv2":
-            yield (
-                ("setup", "model", "tasks", "edges"),
-                f"edges are labelled on nyudv2 only, the dataset is {dataset.dataset}",
-            )
+def _datasets(config: Config) -> Iterator[Problem]:
+    """Label sets, stored maps and video that a dataset has."""
+    tasks = config.setup.tasks
+    for role, dataset in config.data.datasets.items():
+        facts = DATASETS[dataset.dataset]
+        if dataset.n_classes not in facts.n_classes:
+            choices = " or ".join(map(str, facts.n_classes))
+            message = f"{dataset.dataset} has label sets of {choices} classes, got {dataset.n_classes}"
+            yield ("data", role, "n_classes"), message
+        if "edges" in tasks and "edges" not in facts.stored:
+            owners = " or ".join(name for name, other in DATASETS.items() if "edges" in other.stored)
+            message = f"edges are labelled on {owners} only, the dataset is {dataset.dataset}"
+            yield ("setup", "model", "tasks", "edges"), message
+        if dataset.load_sequences and not facts.sequences:
+            owners = " or ".join(name for name, other in DATASETS.items() if other.sequences)
+            yield ("data", role, "load_sequences"), f"{dataset.dataset} has no video sequences, {owners} has"
 
 
 def _image_sizes(config: Config) -> Iterator[Problem]:
     """Skip features meet the decoder's only where every halving of the image is exact."""
     model = config.setup.model
     stride = model.output_stride
-    for role, dataset in _datasets(config):
+    for role, dataset in config.data.datasets.items():
         keys = [("crop_h" if dataset.crop_h else "height", dataset.output_size[0])]
         keys += [("crop_w" if dataset.crop_w else "width", dataset.output_size[1])]
         if dataset is config.data.validation and not dataset.crop_center:
@@ -76,16 +72,12 @@ def _image_sizes(config: Config) -> Iterator[Problem]:
             if size % stride:
                 near = max(stride, round(size / stride) * stride)
                 message = f"{size} is not divisible by {stride}, the output stride of {model.backbone}"
-                yield ("data", role, key), f"{message} with use_dilation {model.use_dilation}; {near} would be"
+                yield ("data", role, key), f"{message} with use_dilation {list(model.dilation)}; {near} would be"
 
 
 def _video(config: Config) -> Iterator[Problem]:
     """Depth from video needs neighbouring frames, and the target frame at each scale of the disparity."""
     setup, data = config.setup, config.data.source
-    for role, dataset in _datasets(config):
-        if dataset.load_sequences and dataset.dataset not in _WITH_SEQUENCES:
-            message = f"{dataset.dataset} has no video sequences, {' or '.join(_WITH_SEQUENCES)} has"
-            yield ("data", role, "load_sequences"), message
     if not setup.is_video_depth:
         return
     if not data.load_sequences:
@@ -95,7 +87,7 @@ def _video(config: Config) -> Iterator[Problem]:
         yield ("data", "source", "frame_ids"), message
     if "disp" in setup.tasks:
         # PAD-Net's disparity is supervised at its final scale alone (checks_network).
-        largest = 0 if setup.method == "padnet" else max(output_scales(setup, "disp"))
+        largest = 0 if setup.method == "padnet" else max(setup.output_scales("disp"))
         if data.num_scales <= largest:
             message = f"disp has scales up to {largest}: must be at least {largest + 1}, got {data.num_scales}"
             yield ("data", "source", "num_scales"), message
@@ -104,12 +96,12 @@ def _video(config: Config) -> Iterator[Problem]:
 
 def _frame_lists(config: Config) -> Iterator[Problem]:
     """The loss warps frames whose motion the pose network predicts, which sees frames that are loaded."""
-    loaded, loss = config.data.source.frame_ids, config.loss.tasks.get("disp")
+    loaded, loss = config.data.source.frame_ids, config.setup.loss.tasks.get("disp")
     pose_path = ("setup", "model", "pose_kwargs", "frame_ids")
-    loss_path = ("loss", "tasks", "disp", "kwargs", "frame_ids")
+    loss_path = ("setup", "loss", "tasks", "disp", "kwargs", "frame_ids")
     pose = config.setup.model.pose_kwargs
     seen = (pose and pose.frame_ids) or loaded
-    warped = (loss and loss.kwargs.frame_ids) or loaded
+    warped = (isinstance(loss, Photometric) and loss.kwargs.frame_ids) or loaded
     users: list[tuple[KeyPath, Sequence[int]]] = [(pose_path, seen), (loss_path, warped)]
     unknown = {path: [frame for frame in frames if frame not in loaded] for path, frames in users}
     for path, missing in unknown.items():
@@ -118,6 +110,10 @@ def _frame_lists(config: Config) -> Iterator[Problem]:
     still = [frame for frame in warped if frame not in (0, *seen)]
     if still and not any(unknown.values()):
         yield loss_path, f"the frames {still} are not among setup.model.pose_kwargs.frame_ids {seen}: no pose for them"
+    if set(warped) <= {0} < set(loaded):
+        yield loss_path, f"must hold a neighbouring frame, got {warped}"
+    if 0 not in seen or (set(seen) <= {0} < set(loaded)):
+        yield pose_path, f"must hold frame 0 and a neighbour, got {seen}"
 
 
 def _adaptation(config: Config) -> Iterator[Problem]:
@@ -143,37 +139,11 @@ def _adaptation(config: Config) -> Iterator[Problem]:
         yield ("setup", "name"), f"'{setup.name}' learns depth from video, which does not go with data.target"
     if adaptation is not None and adaptation.start is not None:
         for task in setup.tasks:
-            scales = output_scales(setup, task)
+            scales = setup.output_scales(task)
             missing = [scale for scale in adaptation.ent_align if scale not in scales]
             if missing:
-                yield (
-                    ("training", "da", "ent_align"),
-                    f"the scales {missing} are not among those of {task}, {list(scales)}",
-                )
-
-
-def _optimizer(config: Config) -> Iterator[Problem]:
-    optim = config.optim
-    path = ("optim", "kwargs")
-    yield from unfit_options(optim.kwargs, _OPTIMIZER_OPTIONS[optim.name], optim.name, path)
-    if optim.name == "SGD" and optim.kwargs.nesterov and (not optim.kwargs.momentum or optim.kwargs.dampening):
-        yield (*path, "nesterov"), "needs a momentum above 0 and no dampening"
-
-
-def _scheduler(config: Config) -> Iterator[Problem]:
-    scheduler = config.scheduler
-    path = ("scheduler", "kwargs")
-    yield from unfit_options(scheduler.kwargs, _SCHEDULER_OPTIONS[scheduler.name], f"'{scheduler.name}'", path)
-    needed = _SCHEDULER_NEEDS.get(scheduler.name)
-    if needed and getattr(scheduler.kwargs, needed) is None:
-        yield (*path, needed), f"missing; the scheduler '{scheduler.name}' needs it"
-
-
-def _compiled(config: Config) -> Iterator[Problem]:
-    training = config.training
-    if training.compile and training.activation_checkpointing:
-        message = "torch.compile decides itself what to compute again; set this or training.compile to False"
-        yield ("training", "activation_checkpointing"), message
+                message = f"the scales {missing} are not among those of {task}, {list(scales)}"
+                yield ("training", "da", "ent_align"), message
 
 
 def _batch_of_one(config: Config) -> Iterator[Problem]:

@@ -1,56 +1,41 @@
 """Checks of an experiment's network and losses against each other and against the dataset."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from utils.config.check_terms import names, unfit_options
 from utils.config.messages import Problem, closest_hint
-from utils.config.schema import Config, SetupConfig, TaskConfig, TaskName
+from utils.config.schema import Config
+from utils.config.schema.data import DATASETS, DatasetName
+from utils.config.schema.setup import DILATED, TaskConfig
+from utils.config.schema.types import TaskName
 
 _CHANNELS = {"depth": 1, "disp": 1, "normals": 3, "edges": 2}
-_ABLATION_WORDS = ("SxTAM", "SA", "add", "prod", "no_alpha", "full_sa")
-_UNDEFINED_WORDS = ("CxTAM", "split")
-_DEPTH_OPTIONS = ("median_scaling", "min_depth", "max_depth")
-_LOSS_OPTIONS = {
-    "cross_entropy": (),
-    "berhu": _DEPTH_OPTIONS,
-    "L1_depth": _DEPTH_OPTIONS,
-    "normals": ("from_inverse_depth",),
-    "gt_normals": (),
-    "edges": ("pos_weight",),
-    "ssde": (
-        *_DEPTH_OPTIONS, "test_min_depth", "test_max_depth", "disparity_smoothness", "no_ssim", "avg_reprojection",
-        "disable_automasking", "frame_ids", "num_scales", "batch_size", "width", "height", "crop_w", "crop_h",
-    ),
-}  # fmt: skip
 _THREE_WAYS_STAGE = 2  # level after which the decoders of `padnet+` exchange features
 _TASK_PATH = ("setup", "model", "tasks")
+_LOSS_PATH = ("setup", "loss")
 
 
-def output_scales(setup: SetupConfig, task: TaskName) -> tuple[int, ...]:
-    """The scales at which the network predicts a task."""
-    head = setup.model.tasks[task]
-    if setup.method == "padnet":
-        return (2,) if head.auxiliary else (2, 0)
-    return (0,) if head.head == "deeplab" else tuple(head.kwargs.active_scales)
+def _names(items: Sequence[Any]) -> str:
+    return ", ".join(map(str, items)) or "none"
 
 
 def _tasks_agree(config: Config) -> Iterator[Problem]:
-    tasks = config.setup.tasks
+    tasks, loss = config.setup.tasks, config.setup.loss
     for task in tasks:
-        if task not in config.loss.tasks:
-            yield ("loss", "tasks", task), "missing: the network has this task, the loss does not"
-    for task in config.loss.tasks:
-        if task not in tasks:
-            yield ("loss", "tasks", task), f"the network has no such task, it has {names(tasks)} (setup.model.tasks)"
-    for option in ("baselines", "gammas"):
-        for task in getattr(config.loss.kwargs, option) or {}:
+        if task not in loss.tasks:
+            yield (*_LOSS_PATH, "tasks", task), "missing: the network has this task, the loss does not"
+    references = {"baselines": loss.kwargs.baselines, "gammas": loss.kwargs.gammas}
+    named = [(("tasks",), loss.tasks), *((("kwargs", key), given or {}) for key, given in references.items())]
+    for path, given in named:
+        for task in given:
             if task not in tasks:
-                yield ("loss", "kwargs", option, task), f"the network has no such task, it has {names(tasks)}"
-    baselines = config.loss.kwargs.baselines
+                message = f"the network has no such task, it has {_names(tasks)} (setup.model.tasks)"
+                yield (*_LOSS_PATH, *path, task), message
     for task in tasks:
-        if baselines is not None and task not in baselines:
-            yield ("loss", "kwargs", "baselines", task), "missing: delta_m compares every task with its baseline"
+        if loss.kwargs.baselines is not None and task not in loss.kwargs.baselines:
+            message = "missing: delta_m compares every task with its baseline"
+            yield (*_LOSS_PATH, "kwargs", "baselines", task), message
 
 
 def _heads(config: Config) -> Iterator[Problem]:
@@ -97,9 +82,9 @@ def _task_count(config: Config) -> Iterator[Problem]:
 
 def _backbone(config: Config) -> Iterator[Problem]:
     model = config.setup.model
-    if model.use_dilation and model.backbone == "resnet18":
-        path = ("setup", "model", "use_dilation")
-        yield path, "resnet18 has no dilated form: must be False (or take resnet50, resnet101)"
+    if any(model.dilation) and model.backbone not in DILATED:
+        message = f"{model.backbone} has no dilated form: must be [False, False, False] or False"
+        yield ("setup", "model", "use_dilation"), f"{message} (or take {' or '.join(DILATED)})"
 
 
 def _decoder_sections(config: Config) -> Iterator[Problem]:
@@ -138,60 +123,46 @@ def _decoder_sections(config: Config) -> Iterator[Problem]:
             )
 
 
-def _ablation(config: Config) -> Iterator[Problem]:
+def _source_order(config: Config) -> Iterator[Problem]:
     setup = config.setup
-    if setup.method != "ours-cxatt":
-        return
-    words, path = setup.kwargs.ablation, ("setup", "kwargs", "ablation")
-    for word in words:
-        if word in _UNDEFINED_WORDS:
-            message = f"'{word}' is named by the published code without a working definition"
-            yield path, f"{message}; valid here: {names(_ABLATION_WORDS)}"
-        elif word not in _ABLATION_WORDS:
-            yield path, f"unknown word '{word}'; {closest_hint(word, list(_ABLATION_WORDS))}"
-    if "SxTAM" not in words and "SA" not in words:
-        yield path, f"the exchange needs at least one of SxTAM and SA, got {words}"
-    if "add" in words and "prod" in words:
-        yield path, "'add' and 'prod' exclude each other"
     for target, sources in (setup.kwargs.source_order or {}).items():
         others = [task for task in setup.tasks if task != target]
         order_path = ("setup", "kwargs", "source_order", target)
         if target not in setup.tasks:
-            yield order_path, f"the network has no such task, it has {names(setup.tasks)}"
+            yield order_path, f"the network has no such task, it has {_names(setup.tasks)}"
         elif sorted(sources) != sorted(others):
-            yield order_path, f"must list the other tasks ({names(others)}) in their order, got {sources}"
+            yield order_path, f"must list the other tasks ({_names(others)}) in their order, got {sources}"
 
 
 def _losses(config: Config) -> Iterator[Problem]:
-    setup = config.setup
-    for task, loss in config.loss.tasks.items():
-        path = ("loss", "tasks", task)
-        fitting = _fitting_losses(task, config.data.source.dataset)
-        if loss.name not in fitting:
-            where = f" on {config.data.source.dataset}" if task == "normals" else ""
-            yield (*path, "name"), f"the loss of {task}{where} is {' or '.join(fitting)}, got {loss.name}"
-        yield from unfit_options(loss.kwargs, _LOSS_OPTIONS[loss.name], f"'{loss.name}'", (*path, "kwargs"))
-        for least, most in (("min_depth", "max_depth"), ("test_min_depth", "test_max_depth")):
-            near, far = getattr(loss.kwargs, least), getattr(loss.kwargs, most)
-            if near is not None and far is not None and near >= far:
-                yield (*path, "kwargs", least), f"must be below {most}, got {near:g} and {far:g}"
+    setup, data = config.setup, config.data.source
+    for task, loss in setup.loss.tasks.items():
+        path, kwargs = (*_LOSS_PATH, "tasks", task), loss.kwargs
+        fitting = _fitting_losses(task, data.dataset)
+        if loss.loss not in fitting:
+            where = f" on {data.dataset}" if task == "normals" else ""
+            yield (*path, "loss"), f"the loss of {task}{where} is {' or '.join(fitting)}, got {loss.loss}"
+        if kwargs.n_classes not in (None, data.n_classes):
+            message = f"must be {data.n_classes}, data.n_classes, or left out, got {kwargs.n_classes}"
+            yield (*path, "kwargs", "n_classes"), message
         if task not in setup.tasks:
             continue
-        scales = output_scales(setup, task)
-        beyond = [scale for scale in loss.scales if scale not in scales]
+        scales = setup.output_scales(task)
+        beyond = [scale for scale in kwargs.scales if scale not in scales]
+        scales_path = (*path, "kwargs", "scales")
         if beyond:
-            yield (*path, "scales"), f"the network predicts {task} at the scales {list(scales)}, not at {beyond}"
-        elif 0 in scales and 0 not in loss.scales:
-            yield (*path, "scales"), f"must hold 0, the final output, got {loss.scales}"
-        elif task == "disp" and setup.method == "padnet" and loss.scales != [0]:
+            yield scales_path, f"the network predicts {task} at the scales {list(scales)}, not at {beyond}"
+        elif 0 in scales and 0 not in kwargs.scales:
+            yield scales_path, f"must hold 0, the final output, got {kwargs.scales}"
+        elif task == "disp" and setup.method == "padnet" and kwargs.scales != [0]:
             # Where smoothness is weighed, scale k is 1 / 2^k of the image; PAD-Net's scale 2 has its encoder's stride.
             message = "the first of PAD-Net's predictions, scale 2, is too coarse for depth from video: must be [0]"
-            yield (*path, "scales"), f"{message}, got {loss.scales}"
+            yield scales_path, f"{message}, got {kwargs.scales}"
 
 
-def _fitting_losses(task: TaskName, dataset: str) -> tuple[str, ...]:
+def _fitting_losses(task: TaskName, dataset: DatasetName) -> tuple[str, ...]:
     if task == "normals":  # outdoors they are derived from depth, indoors they are stored
-        return ("gt_normals",) if dataset == "nyudv2" else ("normals",)
+        return ("gt_normals",) if "normals" in DATASETS[dataset].stored else ("normals",)
     return {"semseg": ("cross_entropy",), "depth": ("berhu", "L1_depth"), "disp": ("ssde",), "edges": ("edges",)}[task]
 
 
@@ -201,7 +172,7 @@ def _video_task(config: Config) -> Iterator[Problem]:
         message = "disparity is learned from video only: setup.name needs the suffix _monodepth"
         yield (*_TASK_PATH, "disp"), f"{message} (or name the task depth), got '{setup.name}'"
     if setup.is_video_depth and "disp" not in setup.tasks:
-        yield _TASK_PATH, f"'{setup.name}' learns disparity from video and needs a task disp, got {names(setup.tasks)}"
+        yield _TASK_PATH, f"'{setup.name}' learns disparity from video and needs a task disp, got {_names(setup.tasks)}"
 
 
 def _learning_rates(config: Config) -> Iterator[Problem]:
@@ -224,5 +195,6 @@ def _learning_rates(config: Config) -> Iterator[Problem]:
 
 
 NETWORK_CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
-    _tasks_agree, _heads, _task_count, _backbone, _decoder_sections, _ablation, _losses, _video_task, _learning_rates,
+    _tasks_agree, _heads, _task_count, _backbone, _decoder_sections, _source_order, _losses, _video_task,
+    _learning_rates,
 )  # fmt: skip

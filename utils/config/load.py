@@ -1,9 +1,10 @@
 """From experiment files to one typed, checked config: read, merge, override, fill in `$ENV:`, validate.
 
---config on --base (sections replaced whole)  ->  seed  ->  --set  ->  $ENV:  ->  Config (utils/config/schema.py)
+--config on --base (sections replaced whole)  ->  seed  ->  --set  ->  $ENV:  ->  Config (utils/config/schema)
                                                                               ->  crosscheck (utils/config/checks.py)
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,15 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from utils.config.checks import crosscheck
+from utils.config.checks import crosscheck, surprises
 from utils.config.environment import ENV_CONFIG, export_constants, resolve
 from utils.config.messages import KeyPath, dotted, explain, user_path
 from utils.config.schema import Config
 from utils.config.yaml_io import parse_yaml, read_mapping, write_mapping
+from utils.console import LOGGER_NAME
 from utils.errors import UserError
 
+LOGGER = logging.getLogger(LOGGER_NAME)
 Purpose = Literal["train", "evaluate", "predict", "prepare"]
 
 
@@ -90,6 +93,8 @@ def load_experiment(
         lines = list(dict.fromkeys(f"{dotted(path)}: {message}" for path, message in problems))
         count = "1 error" if len(lines) == 1 else f"{len(lines)} errors"
         raise UserError("\n  ".join([f"{where}: {count}", *lines]))
+    for path, message in surprises(typed):
+        LOGGER.warning("%s: %s: %s", config, dotted(path), message)
     arguments = _arguments(config, base, overrides, env_config)
     return Experiment(config=typed, raw=raw, name=config.stem, arguments=arguments)
 

@@ -1,18 +1,17 @@
-"""Validation errors of an experiment file, told in the words and places of whoever wrote the file."""
+"""Validation errors of an experiment file, told in the places of whoever wrote the file."""
 
-import types
+from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from utils.config.schema import Config, DataConfig, DatasetConfig
+from utils.config.schema import Config
+from utils.config.schema.data import DataConfig, DatasetConfig
+from utils.config.schema.types import Section
 
 KeyPath = tuple[Any, ...]
 Problem = tuple[KeyPath, str]  # where, and what is wrong there
-_NUMBER_NAMES = {int: ("a whole number", "whole numbers"), float: ("a number", "numbers")}
-_OTHER_NAMES = {bool: ("true or false", "true or false values"), str: ("a text", "texts")}
-_MAPPING = "a mapping (`key: value` lines%s)"
 
 
 def dotted(path: KeyPath) -> str:
@@ -43,52 +42,51 @@ def closest_hint(key: Any, valid: list[str]) -> str:
 
 
 def explain(error: ValidationError, raw: dict[str, Any]) -> list[Problem]:
-    """One problem for each mistake in `raw`: its dotted path as written, what was expected and what was given."""
-    found: list[tuple[KeyPath, bool, str]] = []
+    """One problem for each place with a mistake in `raw`: its path as written, what is wrong and what was given."""
+    problems: dict[KeyPath, list[str]] = {}
     for item in error.errors(include_url=False):
-        loc = user_path(item["loc"], raw)
-        is_key = loc[-1:] == ("[key]",)
-        if is_key:
-            loc = (*loc[:-2], item["input"])  # pydantic writes an odd key its own way
-        path, value = _written_path(loc, raw, keep_last=item["type"] == "missing")
-        in_union = len(path) < len(loc) and not is_key
-        found.append((path, in_union, _message(item, path, value, is_key=is_key)))
-    problems = []
-    for path, in_union, message in found:
-        # A value that fits no member of a union fails them all; only the member that got furthest is of interest.
-        if in_union and any(len(other) > len(path) and other[: len(path)] == path for other, _, _ in found):
-            continue
-        problems.append((path, message))
-    return problems
+        path = _written_path(user_path(item["loc"], raw), raw, adds_key=item["type"] == "missing")
+        problems.setdefault(path, []).append(_message(item, path))
+    return [(path, "; or ".join(dict.fromkeys(messages))) for path, messages in problems.items()]
 
 
-def _written_path(loc: KeyPath, raw: Any, *, keep_last: bool) -> tuple[KeyPath, Any]:
-    """`loc` without the steps that stand in no file (union members, `[key]`), and the value found there."""
+def _written_path(loc: KeyPath, raw: Any, *, adds_key: bool) -> KeyPath:
+    """`loc` without the steps that stand in no file: tags and members of unions, `[key]`."""
     node, path = raw, []
     for position, key in enumerate(loc):
         if isinstance(node, dict) and key in node or isinstance(node, list) and key in range(len(node)):
             node = node[key]
             path.append(key)
-        elif keep_last and position == len(loc) - 1 and isinstance(key, str):
+        elif adds_key and position == len(loc) - 1:
             path.append(key)
-    return tuple(path), node
+    return tuple(path)
 
 
-def _message(item: Any, path: KeyPath, value: Any, *, is_key: bool) -> str:
-    if item["type"] == "missing" and isinstance(item["loc"][-1], str):
-        if len(path) == 1:
-            return "this section is missing; it stands in the experiment file or in the one given with --base"
-        return f"missing; expected {describe(type_at(path))}"
-    if item["type"] in ("extra_forbidden", "invalid_key"):
-        return f"unknown key; {closest_hint(path[-1], keys_at(path[:-1]))}"
-    if item["type"] == "value_error":
+def _message(item: Any, path: KeyPath) -> str:
+    kind, given = item["type"], item["input"]
+    if kind == "missing":
+        at_top = len(path) == 1
+        return "missing" + ("; it stands in the experiment file or in the one given with --base" if at_top else "")
+    if kind == "extra_forbidden":
+        return f"unknown key; {closest_hint(path[-1], _keys_at(item['loc'][:-1]))}"
+    if kind == "union_tag_not_found":
+        return f"{item['ctx']['discriminator'].strip(chr(39))}: missing"
+    if kind == "union_tag_invalid":
+        context = item["ctx"]
+        key = context["discriminator"].strip("'")
+        return f"{key}: must be one of {context['expected_tags']}, got '{context['tag']}'"
+    if kind == "value_error":
         return str(item["ctx"]["error"])
-    if is_key:
-        valid = keys_at(path[:-1])
-        if valid:
-            return f"unknown key; {closest_hint(path[-1], valid)}"
-        return f"expected {describe(_key_type(type_at(path[:-1])))} as the key, got {path[-1]!r}"
-    return f"expected {describe(type_at(path))}, got {_shown(value)}"
+    if item["loc"][-1:] == ("[key]",):
+        return f"unknown key {given!r}; {_lower(item['msg'])}"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return f"must be a mapping (`key: value` lines), got {_shown(given)}"
+    return f"{_lower(item['msg'])}, got {_shown(given)}"
+
+
+def _lower(message: str) -> str:
+    message = message.replace("Input should", "must").partition(", unable to parse")[0]
+    return message[:1].lower() + message[1:]
 
 
 def _shown(value: Any) -> str:
@@ -100,102 +98,31 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-# --- the schema as types: what stands at a path, and how to say it ---
+def _keys_at(loc: KeyPath) -> list[str]:
+    """The keys of the section at a place of the typed config; `data` also takes the keys of a dataset."""
+    kinds: list[Any] = [Config]
+    for step in loc:
+        kinds = [inner for kind in kinds for inner in _inside(kind, step)]
+    sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
+    keys = [key for section in sections for key in section.model_fields]
+    return keys + list(DataConfig.model_fields if DatasetConfig in sections else ())
 
 
-def _fields(section: type[BaseModel]) -> dict[str, Any]:
-    """Type of each key a section takes. `data` also takes the keys of a dataset."""
-    own = dict(section.model_fields)
-    if section is DataConfig:
-        own |= DatasetConfig.model_fields
-    return {
-        name: Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-        for name, field in own.items()
-    }
+def _inside(kind: Any, step: Any) -> Iterator[Any]:
+    """The types of what stands at `step` in a section or mapping; a tag keeps the section that has it."""
+    if isinstance(kind, type) and issubclass(kind, Section):
+        if step in kind.model_fields:
+            yield from _members(kind.model_fields[step].annotation)
+        elif any(step in get_args(field.annotation) for field in kind.model_fields.values()):
+            yield kind
+    elif get_origin(kind) is dict:
+        yield from _members(get_args(kind)[1])
 
 
-def _options(kind: Any) -> list[Any]:
-    """The members of a union, or the type alone; bounds stay with each."""
-    if get_origin(kind) in (Union, types.UnionType):
-        return [option for member in get_args(kind) if member is not type(None) for option in _options(member)]
-    if get_origin(kind) is Annotated and len(_options(get_args(kind)[0])) > 1:
-        return _options(get_args(kind)[0])
-    return [kind]
-
-
-def _bare(kind: Any) -> Any:
-    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
-
-
-def _is_section(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
-
-
-def type_at(path: KeyPath) -> Any:
-    """Type annotation of the value at a path (as written by a user) of the config; None where there is no such key."""
-    kind: Any = Config
-    for key in path:
-        inner = None
-        for option in map(_bare, _options(kind)):
-            if _is_section(option):
-                inner = _fields(option).get(key, inner)
-            elif get_origin(option) is dict:
-                inner = get_args(option)[1]
-            elif get_origin(option) in (list, tuple) and isinstance(key, int):
-                inner = get_args(option)[min(key, len(get_args(option)) - 1)]
-        kind = inner
-    return kind
-
-
-def _key_type(kind: Any) -> Any:
-    return next((get_args(option)[0] for option in map(_bare, _options(kind)) if get_origin(option) is dict), None)
-
-
-def keys_at(path: KeyPath) -> list[str]:
-    """The keys a section or a mapping of tasks takes; empty for other values."""
-    kind = type_at(path)
-    for option in map(_bare, _options(kind)):
-        if _is_section(option):
-            return list(_fields(option))
-    return [str(name) for name in get_args(_key_type(kind))] if get_origin(_key_type(kind)) is Literal else []
-
-
-def _bounds(kind: Any) -> dict[str, Any]:
-    """gt, ge, lt, le, min_length and max_length of an annotated type."""
-    found: dict[str, Any] = {}
-    for mark in get_args(kind)[1:] if get_origin(kind) is Annotated else ():
-        for part in getattr(mark, "metadata", None) or [mark]:
-            for name in ("gt", "ge", "lt", "le", "min_length", "max_length"):
-                if getattr(part, name, None) is not None:
-                    found[name] = getattr(part, name)
-    return found
-
-
-def describe(kind: Any, plural: bool = False) -> str:
-    """A type annotation in words: `Annotated[int, Gt(0)]` is "a whole number above 0"."""
-    options = _options(kind)
-    if len(options) > 1:
-        return " or ".join(dict.fromkeys(describe(option, plural) for option in options))
-    bare, bounds = _bare(options[0]), _bounds(options[0])
-    if bare in _NUMBER_NAMES:
-        return _NUMBER_NAMES[bare][plural] + _range_words(bounds)
-    if bare in _OTHER_NAMES:
-        return _OTHER_NAMES[bare][plural]
-    origin, args = get_origin(bare), get_args(bare)
-    if origin is Literal:
-        return "one of " + ", ".join(str(value) for value in args)
-    if origin in (list, tuple):
-        least, most = bounds.get("min_length"), bounds.get("max_length")
-        count = len(args) if origin is tuple else least if least == most else None
-        empty = " (at least one)" if least == 1 and count is None else ""
-        return f"{'lists' if plural else 'a list'} of {f'{count} ' if count else ''}{describe(args[0], True)}{empty}"
-    return _MAPPING % (", at least one" if bounds.get("min_length") else "")
-
-
-def _range_words(bounds: dict[str, Any]) -> str:
-    low, high = bounds.get("ge"), bounds.get("le", bounds.get("lt"))
-    if "gt" in bounds:
-        return f" above {bounds['gt']:g}"
-    if low is not None and high is not None:
-        return f" from {low:g} to {'' if 'le' in bounds else 'below '}{high:g}"
-    return f" of at least {low:g}" if low is not None else ""
+def _members(kind: Any) -> list[Any]:
+    """The members of a union, or the type alone."""
+    if get_origin(kind) is Annotated:
+        return _members(get_args(kind)[0])
+    if get_origin(kind) in (dict, list, tuple, Literal) or not get_args(kind):
+        return [kind]
+    return [member for inner in get_args(kind) for member in _members(inner)]

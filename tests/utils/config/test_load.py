@@ -106,8 +106,8 @@ def test_a_section_of_the_experiment_replaces_that_of_the_base_whole(tmp_path: P
 def test_missing_sections_point_to_the_base(tmp_path: Path):
     config = supervised()
     del config["data"], config["optim"]
-    hint = "this section is missing; it stands in the experiment file or in the one given with --base"
-    assert errors(tmp_path, config) == [f"data: {hint}", f"optim: {hint}"]
+    found = errors(tmp_path, config)
+    assert [line.split(":")[0] for line in found] == ["data", "optim"] and all("--base" in line for line in found)
 
 
 def test_errors_name_both_files(tmp_path: Path):
@@ -126,14 +126,14 @@ def test_set_replaces_single_keys_with_yaml_values(tmp_path: Path):
         supervised(),
         "data.train_bs=4",
         "setup.lr.default=2e-3",
-        "loss.tasks.semseg.scales=[0]",
+        "setup.loss.tasks.semseg.kwargs.scales=[0]",
         "training.use_amp=true",
-        "loss.kwargs.baselines=null",
+        "setup.loss.kwargs.baselines=null",
     )
     config = loaded.config
     assert (config.data.train_bs, config.setup.lr["default"], config.training.use_amp) == (4, 2e-3, True)
-    assert config.loss.tasks["semseg"].scales == [0]
-    assert config.loss.kwargs.baselines is None
+    assert config.setup.loss.tasks["semseg"].kwargs.scales == [0]
+    assert config.setup.loss.kwargs.baselines is None
     assert loaded.raw["data"]["train_bs"] == 4
 
 
@@ -173,8 +173,8 @@ def test_later_set_wins(tmp_path: Path):
         ("data..x=4", "--set data..x=4: expected KEY=VALUE"),
         ("data.train_bs.x=4", "--set data.train_bs.x=4: data.train_bs holds the value 2, which has no keys"),
         (
-            "loss.tasks.semseg.scales.0=1",
-            "--set loss.tasks.semseg.scales.0=1: loss.tasks.semseg.scales holds a list; give the whole list",
+            "setup.loss.tasks.semseg.kwargs.scales.0=1",
+            "--set setup.loss.tasks.semseg.kwargs.scales.0=1: setup.loss.tasks.semseg.kwargs.scales holds a list",
         ),
         ("data.width=[1", "--set data.width=[1, line 1, column 3: not valid YAML"),
     ],

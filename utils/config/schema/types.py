@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 def _no_flag(value: Any) -> Any:
     """Python takes True for 1; in an experiment file `train_bs: true` is a mistake."""
     if isinstance(value, bool):
-        raise PydanticCustomError("flag_for_number", "a number, not true or false")
+        raise PydanticCustomError("flag_for_number", "must be a number, not true or false")
     return value
 
 
@@ -28,10 +28,10 @@ NonNegativeFloat = Annotated[float, NUMBER, Field(ge=0)]
 Probability = Annotated[float, NUMBER, Field(ge=0, le=1)]
 BelowOne = Annotated[float, NUMBER, Field(ge=0, lt=1)]
 Scale = Annotated[int, NUMBER, Field(ge=0, le=4)]
+UpsamplingCount = Annotated[int, NUMBER, Field(ge=1, le=4)]
 Scales = Annotated[list[Scale], Field(min_length=1), AfterValidator(_once_each)]
 FolderName = Annotated[str, Field(min_length=1)]
 TaskName = Literal["semseg", "depth", "disp", "normals", "edges"]
-DatasetName = Literal["cityscapes", "synthia", "vkitti2", "nyudv2"]
 
 
 class Section(BaseModel):

@@ -1,0 +1,136 @@
+"""The `optim` and `scheduler` sections; `name` says which one of each, and so which options `kwargs` takes."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from utils.config.schema.types import BelowOne, NonNegativeFloat, PositiveFloat, PositiveInt, Section
+
+
+class SGDKwargs(Section):
+    """Options of `torch.optim.SGD`."""
+
+    momentum: NonNegativeFloat = Field(0.0, description="Share of the last update in the next.")
+    dampening: NonNegativeFloat = Field(0.0, description="Share of the gradient that does not enter the momentum.")
+    nesterov: bool = Field(False, description="Look ahead along the momentum.")
+    weight_decay: NonNegativeFloat = Field(0.0, description="L2 penalty.")
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self):
+        if self.nesterov and (not self.momentum or self.dampening):
+            raise ValueError("nesterov needs a momentum above 0 and no dampening")
+        return self
+
+
+class AdamKwargs(Section):
+    """Options of `torch.optim.Adam`."""
+
+    betas: tuple[BelowOne, BelowOne] = Field((0.9, 0.999), description="Decay of the two running means.")
+    eps: PositiveFloat = Field(1e-8, description="Added to the denominator.")
+    weight_decay: NonNegativeFloat = Field(0.0, description="L2 penalty.")
+    amsgrad: bool = Field(False, description="Keep the largest second moment.")
+
+
+class AdamWKwargs(AdamKwargs):
+    """Options of `torch.optim.AdamW`."""
+
+    weight_decay: NonNegativeFloat = Field(0.01, description="Decoupled weight decay.")
+
+
+class _Optimizer(Section):
+    clip_grad_norm: NonNegativeFloat | None = Field(None, description="Largest norm of the gradient; 0 or null: any.")
+
+
+class SGDConfig(_Optimizer):
+    """Stochastic gradient descent."""
+
+    name: Literal["SGD"] = Field(description="`torch.optim.SGD`.")
+    kwargs: SGDKwargs = Field(SGDKwargs(), description="Its options.")
+
+
+class AdamConfig(_Optimizer):
+    """Adam."""
+
+    name: Literal["Adam"] = Field(description="`torch.optim.Adam`.")
+    kwargs: AdamKwargs = Field(AdamKwargs(), description="Its options.")
+
+
+class AdamWConfig(_Optimizer):
+    """Adam with decoupled weight decay."""
+
+    name: Literal["AdamW"] = Field(description="`torch.optim.AdamW`.")
+    kwargs: AdamWKwargs = Field(AdamWKwargs(), description="Its options.")
+
+
+OptimConfig = Annotated[SGDConfig | AdamConfig | AdamWConfig, Field(discriminator="name")]
+
+
+class NoKwargs(Section):
+    """No options."""
+
+
+class StepKwargs(Section):
+    """Options of the scheduler `step`."""
+
+    step_size: PositiveInt = Field(description="Steps between two drops of the rate.")
+    gamma: PositiveFloat = Field(0.1, description="Factor of a drop.")
+
+
+class MultiStepKwargs(Section):
+    """Options of the scheduler `multistep`."""
+
+    milestones: list[PositiveInt] = Field(min_length=1, description="Steps at which the rate drops.")
+    gamma: PositiveFloat = Field(0.1, description="Factor of a drop.")
+
+
+class HorizonKwargs(Section):
+    """Options of a scheduler that ends at a step."""
+
+    max_iterations: PositiveInt | None = Field(None, description="Step of rate 0; default: training.iterations.")
+
+
+class PolyKwargs(HorizonKwargs):
+    """Options of the scheduler `poly`."""
+
+    power: PositiveFloat = Field(0.9, description="Exponent of the fall.")
+
+
+class ConstantScheduler(Section):
+    """The rates stay."""
+
+    name: Literal["constant"] = Field("constant", description="The rates stay.")
+    kwargs: NoKwargs = Field(NoKwargs(), description="None.")
+
+
+class StepScheduler(Section):
+    """The rates drop every `step_size` steps."""
+
+    name: Literal["step"] = Field(description="A drop every `step_size` steps.")
+    kwargs: StepKwargs = Field(description="Its options.")
+
+
+class MultiStepScheduler(Section):
+    """The rates drop at `milestones`."""
+
+    name: Literal["multistep"] = Field(description="A drop at each of `milestones`.")
+    kwargs: MultiStepKwargs = Field(description="Its options.")
+
+
+class PolyScheduler(Section):
+    """The rates fall as (1 - step / max_iterations) ^ power."""
+
+    name: Literal["poly"] = Field(description="(1 - step / max_iterations) ^ power.")
+    kwargs: PolyKwargs = Field(PolyKwargs(), description="Its options.")
+
+
+class CosineScheduler(Section):
+    """The rates fall as half a cosine."""
+
+    name: Literal["cosine"] = Field(description="Half a cosine, from the full rate to 0.")
+    kwargs: HorizonKwargs = Field(HorizonKwargs(), description="Its options.")
+
+
+SchedulerConfig = Annotated[
+    ConstantScheduler | StepScheduler | MultiStepScheduler | PolyScheduler | CosineScheduler,
+    Field(discriminator="name"),
+]
