@@ -14,7 +14,7 @@ CAMERA = Camera(fx=532.740352, fy=532.740352, u0=640.0, v0=380.0, width=1280, he
 
 
 class Synthia(Layout):
-    """SYNTHIA. A sample is named by its number, "0000000"."""
+    """SYNTHIA. A sample is named by its number, "0000000". Its labels may lie in GT/LABELS, parsed_LABELS or GT."""
 
     splits = SHUFFLED_SPLITS
     tree = (
