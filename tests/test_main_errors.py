@@ -88,7 +88,7 @@ def test_what_is_no_experiment_file_is_named_with_what_was_meant(experiment, exp
 
 
 MISTAKES = {  # by command: words that are wrong
-    "main": ["--config", "nowhere.yml"],
+    "main": [*DEMO, "--set", "data.train_bz=2"],
     "training.compare": ["label"],
     "training.benchmark.__main__": ["step", "--config", "nowhere.yml"],
     "dataset.prepare.__main__": ["--config", "nowhere.yml"],
