@@ -1,17 +1,20 @@
 """Train, benchmark and apply DenseMTL: reads the command line and hands over to `training`."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from training.distributed import PeerLost, Processes, join_processes
-from training.loop import Diverged
-from training.predict import predict
-from training.run import Options, evaluate, train
-from training.stop import Stopped
+from utils.command import one_speaks, run_command
 from utils.config.command_line import add_experiment_options, chosen_experiment
+from utils.config.load import Experiment
 from utils.console import setup_console
 from utils.errors import UserError
+from utils.version import VersionAction
+
+if TYPE_CHECKING:
+    from training.distributed import Processes
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -19,6 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="main.py", description="Train (default), --evaluate or --predict with a dense multi-task network."
     )
+    parser.add_argument("--version", action=VersionAction, help="print the version and the commit, and exit")
     add_experiment_options(parser)
     parser.add_argument("--project", default="DenseMTL", metavar="NAME", help="W&B project (default: %(default)s)")
     parser.add_argument("-w", "--disable-wandb", action="store_true", help="do not use W&B")
@@ -35,18 +39,24 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(arguments: argparse.Namespace, processes: Processes) -> None:
-    """Do what the command line asks."""
+def check(arguments: argparse.Namespace) -> None:
+    """Refuse options that do not go together."""
     if arguments.predict and not (arguments.weights and arguments.output):
         raise UserError("--predict needs --weights WEIGHTS and --output DIR")
     if not arguments.predict and (arguments.weights or arguments.output or arguments.raw):
         raise UserError("--weights, --output and --raw go with --predict (to benchmark weights: --evaluate WEIGHTS)")
     if arguments.debug and arguments.resume:
         raise UserError("--debug keeps nothing, so there is nothing it could --resume; leave out one of them")
-    if arguments.predict and processes.is_distributed:
+    if arguments.predict and os.environ.get("WORLD_SIZE", "1") != "1":
         raise UserError("--predict: runs in a single process; start it with python instead of torchrun")
-    needs = "predict" if arguments.predict else "evaluate" if arguments.evaluate else "train"
-    experiment = chosen_experiment(arguments, purpose=needs, seed=arguments.seed)
+
+
+def act(arguments: argparse.Namespace, experiment: Experiment, processes: "Processes") -> None:
+    """Do what the command line asks."""
+    from training.predict import predict
+    from training.run import Options, evaluate, train
+
+    setup_console(quiet=not processes.is_main)
     options = Options(
         device=arguments.device,
         project=None if arguments.disable_wandb else arguments.project,
@@ -69,26 +79,24 @@ def run(arguments: argparse.Namespace, processes: Processes) -> None:
     processes.close()
 
 
+def run() -> int:
+    """Read and check the command line and the experiment, then do what they ask; gives the exit status."""
+    with one_speaks():
+        arguments = build_parser().parse_args()
+        check(arguments)
+        setup_console()
+        purpose = "predict" if arguments.predict else "evaluate" if arguments.evaluate else "train"
+        experiment = chosen_experiment(arguments, purpose=purpose, seed=arguments.seed)
+    # `training` loads PyTorch, whose seconds help and mistakes need not cost
+    from training.distributed import join_processes
+
+    processes = join_processes()
+    return run_command(lambda: act(arguments, experiment, processes), say=processes.last_word)
+
+
 def main() -> int:
-    """Run and turn failures into exit statuses: 2 the user's mistake, 1 a failure, 128 + n a signal."""
-    arguments = build_parser().parse_args()
-    processes = Processes()
-    try:
-        processes = join_processes()
-        setup_console(quiet=not processes.is_main)
-        run(arguments, processes)
-    except UserError as error:
-        processes.last_word(f"error: {error}")
-        return 2
-    except (Diverged, PeerLost) as error:
-        processes.last_word(f"failed: {error}")
-        return 1
-    except Stopped as stopped:
-        processes.last_word(str(stopped))
-        return 128 + stopped.signal
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    """Run; exit status 0 done, 2 the user's mistake, 1 a failure, 128 + n stopped by signal n."""
+    return run_command(run)
 
 
 if __name__ == "__main__":

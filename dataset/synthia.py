@@ -14,18 +14,19 @@ CAMERA = Camera(fx=532.740352, fy=532.740352, u0=640.0, v0=380.0, width=1280, he
 
 
 class Synthia(Layout):
-    """SYNTHIA. A sample is named by its number, "0000000"."""
+    """SYNTHIA. A sample is named by its number, "0000000". Its labels may lie in GT/LABELS, parsed_LABELS or GT."""
 
     splits = SHUFFLED_SPLITS
     tree = (
-        "RGB/*.png, GT/LABELS/*.png (or parsed_LABELS/*.png) and Depth/Depth/*.png (or Depth/*.png) "
+        "RGB/*.png, GT/LABELS/*.png (or parsed_LABELS/*.png or GT/*.png) and Depth/Depth/*.png (or Depth/*.png) "
         "of SYNTHIA_RAND_CITYSCAPES.rar"
     )
 
     def __init__(self, *, root: Path, labels: LabelSet, maps: Sequence[str]) -> None:
         super().__init__(root=root, labels=labels, maps=maps)
         self._images = self._require("RGB")
-        alternatives = {"semseg": ("GT/LABELS", "parsed_LABELS"), "depth": ("Depth/Depth", "Depth")}
+        flat = ("GT",) if any((root / "GT").glob("*.png")) else ()
+        alternatives = {"semseg": ("GT/LABELS", "parsed_LABELS", *flat), "depth": ("Depth/Depth", "Depth")}
         self._folders = {kind: self._require(*alternatives[kind]) for kind in self.maps}
 
     def names(self, split: str, *, seed: int) -> list[str]:

@@ -135,8 +135,9 @@ class PhotometricLoss(nn.Module):
             return PhotometricView(depth=depth, warped=warped, error=error, automask=automask)
 
     def _full_depth(self, disparity: Tensor, target: Tensor) -> Tensor:
-        """Depth [B, 1, H, W] of a disparity [B, 1, h, w], resized as every prediction is before its loss."""
-        return disparity_to_depth(resize(disparity, target.shape[-2:]), self.min_depth, self.max_depth)
+        """Depth [B, 1, H, W] of a disparity [B, 1, h, w], resized edges onto edges as in Monodepth2."""
+        full = resize(disparity, target.shape[-2:], align_corners=False)
+        return disparity_to_depth(full, self.min_depth, self.max_depth)
 
     def _reprojection_error(
         self,

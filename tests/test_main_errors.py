@@ -6,11 +6,14 @@ experiment file may hold wrong in `utils/test_config*.py`.
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.runs import ROOT, arguments, fails, run, run_folders, run_here
+from tests.helpers.runs import DEMO, ROOT, arguments, fails, run, run_folders, run_here
+from utils.version import VERSION
 
 
 @pytest.fixture(autouse=True)
@@ -69,9 +72,51 @@ def test_an_undefined_variable_is_named_with_the_key_and_both_ways_to_define_it(
     assert "export NYUDV2_DIR=..." in message and f"{ROOT / 'configs' / 'env_config.yml'} (NYUDV2_DIR: ...)" in message
 
 
-def test_a_missing_experiment_file_is_named(monkeypatch, capsys):
-    words = arguments(experiment=("--config", "configs/nowhere.yml"))
-    assert fails(monkeypatch, capsys, *words) == "configs/nowhere.yml: no such file\n"
+@pytest.mark.parametrize(
+    ("experiment", "expected"),
+    [
+        (("--config", "configs/nyudv2/resnet101_our_SD.yml"), "did you mean configs/nyudv2/resnet101_ours_SD.yml"),
+        ((*DEMO[2:], "--base", "configs/demo/fs_bs.yml"), "did you mean configs/demo/fs_bs4.yml"),
+        (("--config", "configs/demo/zzz"), "--config configs/demo/zzz: no such file\n"),
+        (("--config", "nowhere/fs_bs4.yml"), "nor is there a folder nowhere"),
+        (("--config", DEMO[1], "--base", DEMO[3]), "swap --base and --config"),
+        (("--config", DEMO[1]), "needs the section `setup`\n"),
+    ],
+)
+def test_what_is_no_experiment_file_is_named_with_what_was_meant(experiment, expected, monkeypatch, capsys):
+    assert expected in fails(monkeypatch, capsys, *arguments(experiment=experiment))
+
+
+MISTAKES = {  # by command: words that are wrong
+    "main": [*DEMO, "--set", "data.train_bz=2"],
+    "training.compare": ["label"],
+    "training.benchmark.__main__": ["step", "--config", "nowhere.yml"],
+    "dataset.prepare.__main__": ["--config", "nowhere.yml"],
+    "dataset.demo.__main__": ["out", "--scenes", "0"],
+}
+
+
+@pytest.mark.parametrize("words", [["--help"], None])
+@pytest.mark.parametrize("command", MISTAKES)
+def test_help_and_mistakes_do_not_wait_for_pytorch(command, words):
+    report = "print('PyTorch' if 'torch' in sys.modules else 'light')"
+    code = f"import sys, atexit; atexit.register(lambda: {report}); from {command} import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *(words or MISTAKES[command])], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == (0 if words else 2), done.stderr
+    assert done.stdout.endswith("light\n") and ("usage: " in done.stdout or done.stderr.startswith("error: "))
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--config"], ["--config", "nowhere.yml"]])
+def test_one_process_speaks_for_all_before_they_have_joined(words):
+    (first, *said), other = [run(*words, RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2") for rank in "01"]
+    assert any(said) and other == (first, "", "")
+
+
+def test_version(monkeypatch, capsys):
+    assert run_here(monkeypatch, "--version") == 0
+    assert re.fullmatch(rf"DenseMTL {re.escape(VERSION)}( \([0-9a-f]{{10}}\))?\n", capsys.readouterr().out)
 
 
 def test_a_missing_dataset_folder_is_named_with_what_is_expected_in_it(complaint, tmp_path, monkeypatch):
@@ -124,7 +169,7 @@ def test_a_log_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch, cap
 @pytest.mark.parametrize("device", ["gpu", "cuda:99"])
 def test_a_device_that_is_not_there_is_named(complaint, device):
     message = complaint("--device", device)
-    assert message.startswith(f"--device {device}: cannot be used") and "try --device cpu" in message
+    assert message.startswith(f"--device {device}: ") and "this machine has cpu" in message
 
 
 @pytest.mark.parametrize(

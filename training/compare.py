@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from training.evaluation import FINAL_SCALE, HEADLINES
+from utils.command import run_command
 from utils.console import table
 from utils.errors import UserError
 
@@ -105,22 +106,23 @@ def _difference(name: str, runs: Mapping[str, Headlines], first: Mapping[str, He
     return f"{_mean(gains, sign='+')}, {better} of {len(gains)} better"
 
 
+def run(words: Sequence[str]) -> None:
+    """Print the comparison of experiments given as `LABEL=FOLDER`."""
+    experiments = {}
+    for argument in words:
+        label, separator, folder = argument.partition("=")
+        if not separator:
+            raise UserError(f"{argument}: expected LABEL=FOLDER")
+        experiments[label] = read_runs(Path(folder))
+    print(comparison(experiments))
+
+
 def main() -> int:
-    """Command line."""
+    """Command line; gives the exit status."""
     parser = argparse.ArgumentParser(prog="python -m training.compare", description=__doc__.split("\n\n")[0])
     parser.add_argument("experiments", nargs="+", metavar="LABEL=FOLDER", help="where the runs of an experiment lie")
-    try:
-        experiments = {}
-        for argument in parser.parse_args().experiments:
-            label, separator, folder = argument.partition("=")
-            if not separator:
-                raise UserError(f"{argument}: expected LABEL=FOLDER")
-            experiments[label] = read_runs(Path(folder))
-        print(comparison(experiments))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    words = parser.parse_args().experiments
+    return run_command(lambda: run(words))
 
 
 if __name__ == "__main__":

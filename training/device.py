@@ -17,6 +17,9 @@ def choose_device(name: str | None) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"--device {name}: no such device; this machine has {_devices()}") from None
+    try:
         if device.type == "cuda" and device.index is None:
             device = torch.device("cuda", _local_rank())
         elif device.type == "cuda" and _local_processes() > 1:
@@ -26,10 +29,21 @@ def choose_device(name: str | None) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"--device {name}: cannot be used ({reason}); try --device cpu") from error
+        raise UserError(f"--device {name}: cannot be used ({reason}); this machine has {_devices()}") from error
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device
+
+
+def _devices() -> str:
+    """The devices of this machine, as --device takes them."""
+    names = ["cpu"]
+    if torch.cuda.is_available():
+        count = torch.cuda.device_count()
+        names.append(f"cuda ({count} {'device' if count == 1 else 'devices'})")
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return ", ".join(names)
 
 
 def _local_processes() -> int:

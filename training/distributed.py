@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from utils.errors import UserError
+from utils.errors import Failure, UserError
 
 TIMEOUT = timedelta(minutes=30)  # a collective that some process does not come to ends all after this
 BUCKET_BYTES = 25 * 2**20  # of gradients that travel together
@@ -30,7 +30,7 @@ IN_FLIGHT = 2  # buckets on their way while the next is packed
 CLAIM, SAID = "last_word/claims", "last_word/said"
 
 
-class PeerLost(Exception):
+class PeerLost(Failure):
     """Another process has ended or does not answer, so that this one cannot go on."""
 
 

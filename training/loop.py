@@ -24,16 +24,18 @@ from training.schedule import validation_due
 from training.setting import Batch, Setting, to_device
 from training.state import Progress, save_state
 from training.stop import Stopped, StopRequest
+from utils.config.schema import DataConfig, TrainingConfig
 from utils.config.schema.data import DataConfig
 from utils.config.schema.training import TrainingConfig
 from utils.console import LOGGER_NAME, progress
+from utils.errors import Failure, Stopped
 from utils.files import save_json, save_tensors
 from utils.seed import random_states, restore_random_states
 
 LOGGER = logging.getLogger(LOGGER_NAME)
 
 
-class Diverged(Exception):
+class Diverged(Failure):
     """The loss is no longer a number; the last checkpoint is from before."""
 
 

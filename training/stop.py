@@ -31,15 +31,3 @@ class StopRequest:
         if self.signal and not self.patient:
             raise SystemExit(128 + number)
         self.signal = self.signal or number
-
-
-class Stopped(Exception):
-    """Training was stopped by a signal after its state was saved.
-
-    Attributes:
-        signal: Number of the signal.
-    """
-
-    def __init__(self, number: int, message: str) -> None:
-        super().__init__(message)
-        self.signal = number

@@ -22,11 +22,11 @@ from training.build import build_evaluator
 from training.compare import headlines, means_table, read_metrics
 from training.distributed import Processes
 from training.evaluation import Evaluation
+from utils.command import run_command
 from utils.config.command_line import add_experiment_options, chosen_experiment
 from utils.config.load import Experiment
 from utils.config.schema.loss import L1Depth
 from utils.console import setup_console
-from utils.errors import UserError
 from utils.geometry import metres_to_inverse
 
 DEPTH_SAMPLES = 4096  # a frame, evenly spaced; enough for a median
@@ -99,23 +99,23 @@ def evaluate_trivial(experiment: Experiment) -> Evaluation:
     return evaluator.run()
 
 
+def run(arguments: argparse.Namespace) -> None:
+    """Do what the command line asks."""
+    setup_console()
+    experiment = chosen_experiment(arguments, purpose="evaluate")
+    columns = {"trivial": [headlines(evaluate_trivial(experiment).metrics)]}
+    if arguments.metrics is not None:
+        columns["model"] = [headlines(read_metrics(arguments.metrics))]
+    print(means_table(columns))
+
+
 def main() -> int:
-    """Command line."""
+    """Command line; gives the exit status."""
     parser = argparse.ArgumentParser(prog="python -m training.trivial", description=__doc__.split("\n\n")[0])
     add_experiment_options(parser)
     parser.add_argument("--metrics", type=Path, help="metrics.json of a model to compare with")
     arguments = parser.parse_args()
-    setup_console()
-    try:
-        experiment = chosen_experiment(arguments, purpose="evaluate")
-        columns = {"trivial": [headlines(evaluate_trivial(experiment).metrics)]}
-        if arguments.metrics is not None:
-            columns["model"] = [headlines(read_metrics(arguments.metrics))]
-        print(means_table(columns))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command(lambda: run(arguments))
 
 
 if __name__ == "__main__":

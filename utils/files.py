@@ -7,8 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import torch
-
 from utils.errors import UserError
 
 
@@ -45,6 +43,7 @@ def save_tensors(path: Path, value: Any) -> None:
     Raises:
         UserError: As `write_atomically`.
     """
+    import torch  # here, for commands that only read and write other files
 
     def write(file: BinaryIO) -> None:
         try:

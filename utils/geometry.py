@@ -46,11 +46,14 @@ def disparity_to_depth(disparity: Tensor, min_depth: float, max_depth: float) ->
     return 1 / (1 / max_depth + (1 / min_depth - 1 / max_depth) * disparity)
 
 
-def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear resize, corner pixels onto corner pixels, of [B, C, h, w] to (H, W); as it is when of that size."""
+def resize(maps: Tensor, size: tuple[int, int], *, align_corners: bool = True) -> Tensor:
+    """Bilinear resize of [B, C, h, w] to (H, W), corner pixels onto corner pixels; as it is when of that size.
+
+    Without `align_corners` the image's edges lie upon each other instead of the centres of its corner pixels.
+    """
     if maps.shape[-2:] == torch.Size(size):
         return maps
-    return F.interpolate(maps, size, mode="bilinear", align_corners=True)
+    return F.interpolate(maps, size, mode="bilinear", align_corners=align_corners)
 
 
 def unproject(depth: Tensor, intrinsics: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 from dataset.demo.generate import generate
 from dataset.demo.style import STYLES
 from dataset.demo.writers import FORMATS
-from utils.errors import UserError
+from utils.command import run_command
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -40,34 +40,32 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command line; returns the exit status."""
-    options = _parser().parse_args(arguments)
-    try:
-        roots = generate(
-            options.out,
-            tuple(FORMATS) if options.layout == "all" else (options.layout,),
-            scenes=options.scenes,
-            val_scenes=options.val_scenes,
-            frames_per_scene=options.frames,
-            size=options.size,
-            style=options.style,
-            seed=options.seed,
-            truth=options.truth,
-            workers=options.workers,
-            progress=True,
-        )
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+def run(options: argparse.Namespace) -> None:
+    """Does what the command line asks."""
+    roots = generate(
+        options.out,
+        tuple(FORMATS) if options.layout == "all" else (options.layout,),
+        scenes=options.scenes,
+        val_scenes=options.val_scenes,
+        frames_per_scene=options.frames,
+        size=options.size,
+        style=options.style,
+        seed=options.seed,
+        truth=options.truth,
+        workers=options.workers,
+        progress=True,
+    )
     variables = " ".join(f"{FORMATS[name].variable}={root.resolve()}" for name, root in roots.items())
     frames = options.scenes * options.frames
     print(
         f"Wrote {options.scenes} scenes with {frames} annotated frames for each of {', '.join(roots)}; use {variables}"
     )
-    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    return run_command(lambda: run(options))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """`python -m dataset.prepare`: writes the datasets of an experiment once, ready to be loaded."""
 
 import argparse
+import signal
 import sys
 
-from dataset.prepare.run import prepare
+from utils.command import run_command
 from utils.config.command_line import add_experiment_options, chosen_experiment
 from utils.console import setup_console
-from utils.errors import UserError
+from utils.errors import Stopped
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -20,19 +21,26 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def run(options: argparse.Namespace) -> None:
+    """Do what the command line asks.
+
+    Raises:
+        Stopped: By Ctrl-C.
+    """
+    setup_console()
+    experiment = chosen_experiment(options, purpose="prepare")
+    from dataset.prepare.run import prepare  # PyTorch, whose seconds a mistake in the experiment need not cost
+
+    try:
+        prepare(experiment)
+    except KeyboardInterrupt:
+        raise Stopped(signal.SIGINT, "stopped; the same command goes on where it was") from None
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     options = build_parser().parse_args(arguments)
-    setup_console()
-    try:
-        prepare(chosen_experiment(options, purpose="prepare"))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on where it was", file=sys.stderr)
-        return 130
-    return 0
+    return run_command(lambda: run(options))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ def build(root, *, split="all", tasks=("semseg", "depth"), size=(64, 38), **opti
         {},
         {"labels": "parsed_LABELS", "depth": "Depth"},
         {"labels": "parsed_LABELS", "one_channel": True},
+        {"labels": "GT"},
     ],
 )
 def test_reads_what_is_on_disk_in_every_layout(tmp_path, layout):

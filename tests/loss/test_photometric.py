@@ -145,6 +145,20 @@ def test_smoothness_halves_with_every_scale_and_is_measured_at_its_own_size():
         assert value.item() == pytest.approx(expected.item(), rel=1e-4)
 
 
+@pytest.mark.parametrize("scale", [1, 3])
+def test_coarse_disparities_are_enlarged_edges_onto_edges(scale: int):
+    batch = make_batch()
+    loss = PhotometricLoss(weights={0: 1.0, scale: 1.0}, automask=False, smoothness=0.0)
+    coarse = torch.rand(1, 1, HEIGHT >> scale, WIDTH >> scale)
+    full = torch.nn.functional.interpolate(coarse, (HEIGHT, WIDTH), mode="bilinear", align_corners=False)
+
+    by_scale = loss({0: full, scale: coarse}, batch, TRUE_POSES)
+
+    assert by_scale[0] == by_scale[scale]
+    view = PhotometricLoss(weights={scale: 1.0}).diagnose({scale: coarse}, batch, TRUE_POSES)
+    assert torch.equal(view.depth, 1 / (0.01 + (10 - 0.01) * full))
+
+
 def test_without_ssim_the_error_is_l1():
     batch = make_batch()
     loss = PhotometricLoss(weights={0: 1.0}, offsets=(1,), use_ssim=False, automask=False)

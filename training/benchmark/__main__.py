@@ -9,13 +9,7 @@ import json
 import sys
 from typing import Any
 
-import torch
-
-from training.benchmark.evaluate import evaluate
-from training.benchmark.loader import loader
-from training.benchmark.memory import memory
-from training.benchmark.step import step
-from training.device import choose_device, set_switches
+from utils.command import run_command
 from utils.config.command_line import add_experiment_options, chosen_experiment
 from utils.config.load import Experiment
 from utils.errors import UserError
@@ -70,8 +64,17 @@ def load(arguments: argparse.Namespace) -> Experiment:
     return chosen_experiment(arguments, purpose=purpose, overrides=[*overrides, *sizes])
 
 
-def measure(arguments: argparse.Namespace, experiment: Experiment, device: torch.device) -> dict[str, Any]:
+def measure(arguments: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
     """The result of the kind of benchmark asked for."""
+    # PyTorch, whose seconds a mistake in the experiment need not cost
+    from training.benchmark.evaluate import evaluate
+    from training.benchmark.loader import loader
+    from training.benchmark.memory import memory
+    from training.benchmark.step import step
+    from training.device import choose_device, set_switches
+
+    device = choose_device(arguments.device)
+    set_switches(device, benchmark=experiment.config.training.benchmark, detect_anomaly=False)
     match arguments.kind:
         case "step":
             return step(experiment, device, repeats=arguments.repeats)
@@ -84,21 +87,18 @@ def measure(arguments: argparse.Namespace, experiment: Experiment, device: torch
             return memory(experiment, device)
 
 
+def run(arguments: argparse.Namespace) -> None:
+    """Measure and print."""
+    for option in ("repeats", "images", "samples"):
+        if getattr(arguments, option, 1) < 1:
+            raise UserError(f"--{option} {getattr(arguments, option)}: expected 1 or more")
+    print(json.dumps(measure(arguments, load(arguments))))
+
+
 def main() -> int:
-    """Measure and print; exit status 2 for the user's mistakes."""
+    """Command line; gives the exit status."""
     arguments = build_parser().parse_args()
-    try:
-        for option in ("repeats", "images", "samples"):
-            if getattr(arguments, option, 1) < 1:
-                raise UserError(f"--{option} {getattr(arguments, option)}: expected 1 or more")
-        experiment = load(arguments)
-        device = choose_device(arguments.device)
-        set_switches(device, benchmark=experiment.config.training.benchmark, detect_anomaly=False)
-        print(json.dumps(measure(arguments, experiment, device)))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command(lambda: run(arguments))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,8 +68,13 @@ def load_experiment(
     Raises:
         UserError: a file that is missing or not YAML, or the list of all that is wrong with the experiment.
     """
-    merged = read_mapping(base) if base is not None else {}
-    merged = {**merged, **read_mapping(config)}
+    inherited = {} if base is None else _sections(base, "--base")
+    own = _sections(config, "--config")
+    merged = {**inherited, **own}
+    if "setup" not in merged:
+        raise UserError(f"--config {config}: an experiment file needs the section `setup`")
+    if "setup" not in own and not own.keys() <= inherited.keys():  # else it changes a whole experiment
+        raise UserError(f"--config {config}: has no section `setup`, while {base} has; swap --base and --config")
     if seed is not None:
         merged = _with_seed(merged, seed)
     for override in overrides:
@@ -97,6 +103,17 @@ def load_experiment(
         LOGGER.warning("%s: %s: %s", config, dotted(path), message)
     arguments = _arguments(config, base, overrides, env_config)
     return Experiment(config=typed, raw=raw, name=config.stem, arguments=arguments)
+
+
+def _sections(path: Path, option: str) -> dict[str, Any]:
+    """What an experiment file or its base holds; where it is missing, the error names the nearest one."""
+    if path.exists():
+        return read_mapping(path)
+    if not path.parent.is_dir():
+        raise UserError(f"{option} {path}: no such file, nor is there a folder {path.parent}")
+    nearest = get_close_matches(path.name, [file.name for file in path.parent.glob("*.yml")], n=1)
+    hint = f"; did you mean {path.with_name(nearest[0])}?" if nearest else ""
+    raise UserError(f"{option} {path}: no such file{hint}")
 
 
 def _arguments(config: Path, base: Path | None, overrides: Sequence[str], env_config: Path | None) -> tuple[str, ...]:

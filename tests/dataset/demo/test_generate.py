@@ -124,7 +124,7 @@ def test_command_line_shows_the_users_mistake_without_a_traceback(tmp_path, caps
     (tmp_path / "file").write_text("")
     assert main([str(tmp_path / "file"), "--layout", "nyudv2", *WORDS]) == 2
     error = capsys.readouterr().err.strip()
-    assert error.splitlines()[-1].startswith(f"demo world: cannot write to {tmp_path / 'file'}")
+    assert error.splitlines()[-1].startswith(f"error: demo world: cannot write to {tmp_path / 'file'}")
     assert "Traceback" not in error
 
 

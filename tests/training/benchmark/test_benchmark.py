@@ -87,7 +87,7 @@ def test_a_supervised_experiment_has_one_figure_that_grows_with_the_images(monke
     [
         (("--size", "64"), "--size 64: expected HxW in pixels"),
         (("--size", "60x64"), "60 is not divisible by 32"),
-        (("--device", "tpu9"), "--device tpu9: cannot be used"),
+        (("--device", "tpu9"), "--device tpu9: no such device"),
         (("--repeats", "0"), "--repeats 0: expected 1 or more"),
     ],
 )
