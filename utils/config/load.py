@@ -4,6 +4,7 @@
                                                                               ->  crosscheck (utils/config/checks.py)
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from utils.config.schema import Config
 from utils.config.yaml_io import parse_yaml, read_mapping, write_mapping
 from utils.errors import UserError
 
+RUN_CONFIG = "cfg.yml"  # the config in a run's folder, <config-name>/s<seed>/<time>/
 Purpose = Literal["train", "evaluate", "predict", "prepare"]
 
 
@@ -28,7 +30,7 @@ class Experiment:
     Attributes:
         config: the typed and checked config.
         raw: the same as plain mappings and lists, merged and resolved, in the order written. What `cfg.yml` holds.
-        name: name of the experiment file without suffix.
+        name: name of the experiment file without suffix; of a run folder's `cfg.yml` the name of that run's.
         arguments: the command line that loads it again, seeds aside.
     """
 
@@ -91,7 +93,14 @@ def load_experiment(
         count = "1 error" if len(lines) == 1 else f"{len(lines)} errors"
         raise UserError("\n  ".join([f"{where}: {count}", *lines]))
     arguments = _arguments(config, base, overrides, env_config)
-    return Experiment(config=typed, raw=raw, name=config.stem, arguments=arguments)
+    return Experiment(config=typed, raw=raw, name=_name(config), arguments=arguments)
+
+
+def _name(config: Path) -> str:
+    """What an experiment is called, so that a run from another run's config is of the same family."""
+    family = config.absolute().parents
+    in_run = config.name == RUN_CONFIG and len(family) > 2 and re.fullmatch(r"s-?\d+", family[1].name)
+    return family[2].name if in_run else config.stem
 
 
 def _arguments(config: Path, base: Path | None, overrides: Sequence[str], env_config: Path | None) -> tuple[str, ...]:
