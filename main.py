@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from utils.command import one_speaks, run_command
 from utils.config.command_line import add_experiment_options, chosen_experiment
-from utils.config.load import Experiment
+from utils.config.environment import export_constants
+from utils.config.load import RUN_CONFIG, Experiment
 from utils.console import setup_console
 from utils.errors import UserError
 from utils.version import VersionAction
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
 def build_parser() -> argparse.ArgumentParser:
     """Every command-line option, with its help."""
     parser = argparse.ArgumentParser(
-        prog="main.py", description="Train (default), --evaluate or --predict with a dense multi-task network."
+        prog="main.py",
+        description="Train (default), --evaluate, --predict or --export-weights with a dense multi-task network.",
+        epilog="WEIGHTS is a file, in this project's or the published naming, or the folder of a run, whose cfg.yml "
+        "then takes the place of --config.",
     )
     parser.add_argument("--version", action=VersionAction, help="print the version and the commit, and exit")
-    add_experiment_options(parser)
+    add_experiment_options(parser, config_required=False)
     parser.add_argument("--project", default="DenseMTL", metavar="NAME", help="W&B project (default: %(default)s)")
     parser.add_argument("-w", "--disable-wandb", action="store_true", help="do not use W&B")
     parser.add_argument("-s", "--seed", type=int, help="training and dataset seed (default: the config's, 42)")
@@ -33,7 +37,9 @@ def build_parser() -> argparse.ArgumentParser:
     action.add_argument("--resume", action="store_true", help="continue the newest run of this experiment and seed")
     action.add_argument("--evaluate", type=Path, metavar="WEIGHTS", help="benchmark weights on the validation split")
     action.add_argument("--predict", nargs="+", metavar="INPUT", help="apply --weights to images, folders or globs")
-    parser.add_argument("--weights", type=Path, metavar="WEIGHTS", help="with --predict: the weights")
+    action.add_argument("--export-weights", type=Path, metavar="FILE", help="write --weights for the published code")
+    parser.add_argument("--weights", type=Path, metavar="WEIGHTS", help="what to train from, predict with or export")
+    parser.add_argument("--weights-partial", action="store_true", help="training: --weights may have other tasks")
     parser.add_argument("--output", type=Path, metavar="DIR", help="with --predict: where the results go")
     parser.add_argument("--raw", action="store_true", help="with --predict: also the network's output as <stem>.npz")
     return parser
@@ -41,18 +47,48 @@ def build_parser() -> argparse.ArgumentParser:
 
 def check(arguments: argparse.Namespace) -> None:
     """Refuse options that do not go together."""
-    if arguments.predict and not (arguments.weights and arguments.output):
-        raise UserError("--predict needs --weights WEIGHTS and --output DIR")
-    if not arguments.predict and (arguments.weights or arguments.output or arguments.raw):
-        raise UserError("--weights, --output and --raw go with --predict (to benchmark weights: --evaluate WEIGHTS)")
-    if arguments.debug and arguments.resume:
-        raise UserError("--debug keeps nothing, so there is nothing it could --resume; leave out one of them")
-    if arguments.predict and os.environ.get("WORLD_SIZE", "1") != "1":
-        raise UserError("--predict: runs in a single process; start it with python instead of torchrun")
+    predicts, exports, starts = bool(arguments.predict), bool(arguments.export_weights), bool(arguments.weights)
+    trains = not (predicts or exports or arguments.evaluate)
+    is_distributed = os.environ.get("WORLD_SIZE", "1") != "1"
+    refusals = {
+        "--predict needs --weights WEIGHTS and --output DIR": predicts and not (starts and arguments.output),
+        "--output and --raw go with --predict": not predicts and (arguments.output or arguments.raw),
+        "--export-weights needs --weights WEIGHTS": exports and not starts,
+        "--evaluate WEIGHTS names the weights itself; leave out --weights": arguments.evaluate and starts,
+        "--resume goes on from the run's own state; leave out --weights": arguments.resume and starts,
+        "--weights-partial goes with --weights in training": arguments.weights_partial and not (trains and starts),
+        "--debug keeps nothing, so there is nothing it could --resume; leave out one of them": (
+            arguments.debug and arguments.resume
+        ),
+        "--predict and --export-weights run in a single process; start them with python instead of torchrun": (
+            (predicts or exports) and is_distributed
+        ),
+    }
+    for message, applies in refusals.items():
+        if applies:
+            raise UserError(message)
 
 
-def act(arguments: argparse.Namespace, experiment: Experiment, processes: "Processes") -> None:
+def choose(arguments: argparse.Namespace) -> tuple[Experiment, Path | None]:
+    """The experiment and the weights file that the command line names; a run folder brings both."""
+    from training.run_folder import find_weights
+
+    export_constants(arguments.env_config)
+    weights = arguments.weights or arguments.evaluate
+    if weights is not None:
+        weights = find_weights(weights)
+        beside = weights.with_name(RUN_CONFIG)
+        arguments.config = arguments.config or (beside if beside.is_file() else None)
+    if arguments.config is None:
+        raise UserError("--config FILE is missing: the experiment file, unless WEIGHTS are those of a run folder")
+    without_data = arguments.predict or arguments.export_weights
+    purpose = "predict" if without_data else "evaluate" if arguments.evaluate else "train"
+    return chosen_experiment(arguments, purpose=purpose, seed=arguments.seed), weights
+
+
+def act(arguments: argparse.Namespace, experiment: Experiment, weights: Path | None, processes: "Processes") -> None:
     """Do what the command line asks."""
+    from training.export import export_weights
     from training.predict import predict
     from training.run import Options, evaluate, train
 
@@ -62,18 +98,22 @@ def act(arguments: argparse.Namespace, experiment: Experiment, processes: "Proce
         project=None if arguments.disable_wandb else arguments.project,
         resume=arguments.resume,
         debug=arguments.debug,
+        weights=weights,
+        partial=arguments.weights_partial,
     )
     if arguments.predict:
         predict(
             experiment,
             arguments.predict,
-            weights=arguments.weights,
+            weights=weights,
             output=arguments.output,
             raw=arguments.raw,
             device=arguments.device,
         )
     elif arguments.evaluate:
-        evaluate(experiment, arguments.evaluate, options, processes)
+        evaluate(experiment, weights, options, processes)
+    elif arguments.export_weights:
+        export_weights(experiment, weights, arguments.export_weights)
     else:
         train(experiment, options, processes)
     processes.close()
@@ -85,13 +125,12 @@ def run() -> int:
         arguments = build_parser().parse_args()
         check(arguments)
         setup_console()
-        purpose = "predict" if arguments.predict else "evaluate" if arguments.evaluate else "train"
-        experiment = chosen_experiment(arguments, purpose=purpose, seed=arguments.seed)
+        experiment, weights = choose(arguments)
     # `training` loads PyTorch, whose seconds help and mistakes need not cost
     from training.distributed import join_processes
 
     processes = join_processes()
-    return run_command(lambda: act(arguments, experiment, processes), say=processes.last_word)
+    return run_command(lambda: act(arguments, experiment, weights, processes), say=processes.last_word)
 
 
 def main() -> int:

@@ -157,7 +157,7 @@ def _load_backbone(backbone: Encoder, setup: SetupConfig) -> None:
     if pretrain == "imnet":
         backbone.load_imagenet()
     elif Path(pretrain).expanduser().is_file():
-        backbone.load_classifier(read_weights(pretrain), source=pretrain)
+        backbone.load_classifier(read_weights(Path(pretrain).expanduser()), source=pretrain)
     elif not setup.is_video_depth:
         raise UserError(
             f"setup.model.pretrain: {pretrain!r} is neither 'imnet' nor 'none' nor a weights file that is there"

@@ -185,6 +185,11 @@ class Decoder(nn.Module):
                 predict = nn.Conv2d(num_ch_dec[scale], num_out_ch, kernel_size=1)
             self.predictions[str(scale)] = predict
 
+    @property
+    def prediction_layers(self) -> list[nn.Module]:
+        """The layers whose output channels are those of the prediction."""
+        return list(self.predictions.values())
+
     def forward(self, features: Sequence[Tensor]) -> dict[int, Tensor]:
         """All levels at once: the encoder's five features -> {scale: [B,num_out_ch,H/2^scale,W/2^scale]}."""
         return self.run(features[-1], features, self.level_order)[1]
@@ -228,6 +233,11 @@ class DeepLabHead(nn.Module):
         self.refine = ConvNormReLU(in_channels=DEEPLAB_CHANNELS, out_channels=DEEPLAB_CHANNELS, kernel_size=3)
         self.predict = nn.Conv2d(DEEPLAB_CHANNELS, num_out_ch, kernel_size=1)
         self.upsampling = upsampling
+
+    @property
+    def prediction_layers(self) -> list[nn.Module]:
+        """The layer whose output channels are those of the prediction."""
+        return [self.predict]
 
     def forward(self, features: Sequence[Tensor]) -> dict[int, Tensor]:
         """The encoder's features, the last one [B,in_channels,h,w] -> {0: [B,num_out_ch,h*upsampling,w*upsampling]}."""

@@ -45,6 +45,11 @@ class PADNetHead(nn.Module):
             self.refine = two_bottlenecks(in_channels=channels, channels=channels)
             self.predict_final = _prediction(channels, out_channels, is_regression)
 
+    @property
+    def prediction_layers(self) -> list[nn.Module]:
+        """The layers whose output channels are those of the prediction."""
+        return [self.predict_initial] if self.auxiliary else [self.predict_initial, self.predict_final]
+
 
 def _prediction(in_channels: int, out_channels: int, is_regression: bool) -> nn.Sequential:
     conv = nn.Conv2d(in_channels, out_channels, kernel_size=1)

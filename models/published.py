@@ -6,15 +6,13 @@ that the published code can load what is exported here.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from torch import Tensor, nn
 
-from models.weights import mismatches, read_weights, shapes
+from models.weights import mismatches, shapes
 from utils.config.schema.setup import HeadKwargs, SetupConfig
 from utils.errors import UserError
-
-__all__ = ["from_published", "is_published", "load_weights", "read_weights", "to_published"]
 
 logger = logging.getLogger("densemtl")
 
@@ -59,6 +57,20 @@ def from_published(state: Mapping[str, Tensor], setup: SetupConfig) -> dict[str,
     }
 
 
+def tasks_of(state: Mapping[str, Tensor]) -> list[str]:
+    """The tasks that a state dict, in either naming, has heads of."""
+    parts = (name.removeprefix(WRAPPER).split(".") for name in state)
+    return list(dict.fromkeys(part[1] for part in parts if part[0] == "heads" and len(part) > 1))
+
+
+def concerns(name: str, tasks: Collection[str]) -> bool:
+    """Whether a weight, in either naming, is part of one of these tasks' heads or exchanges.
+
+    Both name the task as a part of its own, or (published) as the end of one, such as `SA_depth`.
+    """
+    return any(part.rpartition("_")[2] in tasks for part in name.split("."))
+
+
 def load_weights(model: nn.Module, state: Mapping[str, Tensor], setup: SetupConfig) -> None:
     """Load weights with our names or published ones into the network that `setup` describes.
 
@@ -76,7 +88,7 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], setup: SetupConf
     if problems:
         naming = "published" if published else "this project's"
         header = f"the weights ({naming} names) do not fit the network of the config ({setup.name}):"
-        raise UserError("\n  ".join([header, *_task_hint(given, setup), *problems]))
+        raise UserError("\n  ".join([header, *_hints(shapes(expected), given, setup), *problems]))
     if published:
         _warn_of_unknown_order(given, setup)
         given = from_published(given, setup)
@@ -189,13 +201,21 @@ def _aliases(name: str, setup: SetupConfig) -> list[str]:
     return [f"{wrapper}params.{task}.{number}.{weight}"]
 
 
-def _task_hint(state: Mapping[str, Tensor], setup: SetupConfig) -> list[str]:
-    """A line that says so when the weights are those of other tasks."""
-    parts = (name.removeprefix(WRAPPER).split(".") for name in state)
-    tasks = list(dict.fromkeys(part[1] for part in parts if part[0] == "heads" and len(part) > 1))
-    if not tasks or sorted(tasks) == sorted(setup.tasks):
-        return []
-    return [f"they are weights of the tasks {', '.join(tasks)}; the config has {', '.join(setup.tasks)}"]
+def _hints(expected: Mapping[str, tuple[int, ...]], given: Mapping[str, Tensor], setup: SetupConfig) -> list[str]:
+    """What the mismatches have in common, as far as the config can mend it."""
+    hints = []
+    tasks = tasks_of(given)
+    if tasks and sorted(tasks) != sorted(setup.tasks):
+        hints.append(f"they are weights of the tasks {', '.join(tasks)}; the config has {', '.join(setup.tasks)}")
+    missing = [name for name in expected if name not in given]
+    resized = [name for name, shape in expected.items() if name in given and shape[1:] != tuple(given[name].shape)[1:]]
+    if any(name.removeprefix(WRAPPER).startswith("backbone.") for name in (*missing, *resized)):
+        hints.append("their encoder is another one (setup.model.backbone)")
+    elif any(name.removeprefix(WRAPPER).startswith("heads.") for name in resized):
+        hints.append("their decoders have other widths (setup.model.tasks.<task>.kwargs.num_ch_dec)")
+    if hints:
+        hints.append("the config that belongs to the weights of a run is its folder's: --config RUN/cfg.yml")
+    return hints
 
 
 def _warn_of_unknown_order(state: Mapping[str, Tensor], setup: SetupConfig) -> None:

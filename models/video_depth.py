@@ -60,6 +60,11 @@ class VideoDepth(nn.Module):
         return self.main.tasks
 
     @property
+    def heads(self) -> nn.ModuleDict:
+        """The heads of the multi-task network."""
+        return self.main.heads
+
+    @property
     def scales(self) -> dict[str, tuple[int, ...]]:
         """The scales of every task's predictions."""
         return self.main.scales

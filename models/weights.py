@@ -1,6 +1,5 @@
 """Weight files: reading them without running code, and loading them strictly, with errors that name every mismatch."""
 
-import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,19 +10,15 @@ from torch import Tensor, nn
 from utils.errors import UserError
 
 # Names listed per kind of mismatch; the rest is counted.
-MAX_LISTED = 10
+MAX_LISTED = 4
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
+def read_weights(file: Path) -> dict[str, Tensor]:
     """Read a file that `torch.save` wrote from a state dict; tensors come to the CPU, no code in the file is run.
 
-    Args:
-        path: the file; when it is not there as given, it is looked for under the folder `$MODELS`.
-
     Raises:
-        UserError: the file is missing, damaged, or holds anything but named tensors.
+        UserError: the file is damaged, or holds anything but named tensors.
     """
-    file = find_weights(path)
     state = load_without_code(file)
     if not isinstance(state, Mapping) or not state:
         raise UserError(f"{file} holds {_describe(state)}, not a dict of named tensors")
@@ -55,20 +50,6 @@ def load_without_code(file: Path) -> object:
             f"{file} cannot be read as weights: damaged, cut short or not written by torch.save "
             f"({file.stat().st_size} bytes). Fetch or copy it again"
         ) from error
-
-
-def find_weights(path: str | Path) -> Path:
-    """The file at `path`, else at `$MODELS/path`; a UserError lists what was tried."""
-    given = Path(path).expanduser()
-    candidates = [given]
-    if os.environ.get("MODELS") and not given.is_absolute():
-        candidates.append(Path(os.environ["MODELS"]).expanduser() / given)
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    tried = ", ".join(str(candidate) for candidate in candidates)
-    hint = "" if len(candidates) > 1 or given.is_absolute() else "; $MODELS, the folder also searched, is not set"
-    raise UserError(f"no weights file at {tried}{hint}")
 
 
 def mismatches(expected: Mapping[str, Sequence[int]], given: Mapping[str, Sequence[int]]) -> list[str]:

@@ -114,7 +114,7 @@ def test_all_runs_end_well_and_the_main_process_alone_reports(outcomes):
 def test_the_run_folder_is_that_of_one_process(outcomes, logs):
     folder = only_run_folder(logs / "straight")
     files = {file for file in files_below(folder) if not file.startswith("panels/")}
-    assert files == {"cfg.yml", "log.jsonl", "metrics.json", "resume.pkl", "best_model.pkl", "model_4.pkl"}
+    assert files == {"cfg.yml", "run.json", "log.jsonl", "metrics.json", "resume.pkl", "best_model.pkl", "model_4.pkl"}
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     training = [line for line in lines if "train/total" in line]
     assert [line["step"] for line in training] == [1, 2, 3, 4]

@@ -188,17 +188,28 @@ def test_pretrained_weights_that_are_not_there_are_named(complaint):
     assert "setup.model.pretrain: 'nowhere.pth' is neither 'imnet' nor 'none' nor a weights file" in message
 
 
-@pytest.mark.parametrize("extra", [("--weights", "w.pkl"), ("--output", "folder"), ("--raw",)])
-def test_options_of_prediction_need_predict(extra, monkeypatch, capsys):
-    assert run_here(monkeypatch, *arguments(*extra)) == 2
-    assert "--weights, --output and --raw go with --predict" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--predict a.png --output out", "--predict needs --weights"),
+        ("--predict a.png --weights w.pkl", "--output"),
+        ("--output out", "--output and --raw go with --predict"),
+        ("--raw", "--output and --raw go with --predict"),
+        ("--export-weights out.pkl", "--export-weights needs --weights"),
+        ("--evaluate w.pkl --weights w.pkl", "--evaluate WEIGHTS"),
+        ("--resume --weights w.pkl", "leave out --weights"),
+        ("--weights-partial", "--weights-partial goes with --weights"),
+        ("--predict a.png --weights w.pkl --output out --weights-partial", "--weights-partial goes with"),
+        ("--resume --debug", "leave out one of them"),
+        ("--resume --evaluate w.pkl", "--evaluate: not allowed with argument --resume"),
+        ("--weights nowhere.pkl", "no weights file at nowhere.pkl"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused_before_anything_is_read(line, message, monkeypatch, capsys):
+    monkeypatch.delenv("MODELS", raising=False)
+    assert run_here(monkeypatch, *arguments(*line.split(), experiment=("--config", "configs/nowhere.yml"))) == 2
+    assert message in capsys.readouterr().err
 
 
-def test_only_one_thing_can_be_done_at_a_time(monkeypatch, capsys):
-    assert run_here(monkeypatch, *arguments("--resume", "--evaluate", "w.pkl")) == 2
-    assert "--evaluate: not allowed with argument --resume" in capsys.readouterr().err
-
-
-def test_a_debug_run_cannot_touch_a_run_to_resume(monkeypatch, capsys):
-    assert run_here(monkeypatch, *arguments("--resume", "--debug")) == 2
-    assert "leave out one of them" in capsys.readouterr().err
+def test_an_experiment_file_is_asked_for(monkeypatch, capsys):
+    assert "--config FILE is missing" in fails(monkeypatch, capsys, "-w")

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from models.build import build_model
-from models.published import to_published
 from tests.helpers.runs import ROOT, arguments, fails, files_below, only_run_folder, run_here, small_experiment
 from training.evaluate import Evaluator
 from utils.config.yaml_io import read_mapping, write_mapping
@@ -100,7 +99,7 @@ def test_the_runs_last_validation_is_reproduced_in_a_folder_of_its_own(trained, 
     assert figures(again) == figures(then) and again["n_images"] == then["n_images"] == 4
     assert files_below(run) == before
     folder = evaluation_folder(logs)
-    assert set(files_below(folder)) == {"cfg.yml", "metrics.json", "panels/valid_00000.png"}
+    assert set(files_below(folder)) == {"cfg.yml", "run.json", "metrics.json", "panels/valid_00000.png"}
     assert (folder / "cfg.yml").read_text() == (trained / "cfg.yml").read_text().replace(str(run), str(logs))
 
 
@@ -144,13 +143,6 @@ def test_every_image_counts_once_whatever_the_batch(trained, evaluate, monkeypat
     # A loss may depend on the batch (berHu on its largest error), a metric never does.
     again, then = ({**metrics, "losses": {}} for metrics in (again, then))
     assert_close(figures(again), figures(then), 1e-4)
-
-
-def test_published_names_give_the_same_figures(trained, state, evaluate, tmp_path):
-    published = to_published(state, small_experiment("evaluate").config.setup)
-    assert len(published) > len(state) and not set(published) & set(state)
-    torch.save(published, tmp_path / "published.pkl")
-    assert figures(evaluate(tmp_path / "published.pkl")) == figures(read(trained / "metrics.json"))
 
 
 def test_a_debug_evaluation_takes_one_batch_and_leaves_nothing(trained, logs, monkeypatch, capsys):

@@ -68,7 +68,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 def test_the_folder_holds_what_it_should(finished):
     assert re.fullmatch(r"nyudv2/resnet18_ours_SDNE/s42/\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", "/".join(finished.parts[-4:]))
     files = {file for file in files_below(finished) if not file.startswith("panels/")}
-    assert files == {"cfg.yml", "log.jsonl", "metrics.json", "resume.pkl", "best_model.pkl", "model_7.pkl"}
+    assert files == {"cfg.yml", "run.json", "log.jsonl", "metrics.json", "resume.pkl", "best_model.pkl", "model_7.pkl"}
     names = Counter(re.sub(r"\d{5}\.png", "#", path.name) for path in (finished / "panels").iterdir())
     assert names == {f"{step:06d}_{kind}_#": n for step in VALIDATED for kind, n in (("valid", 2), ("train_source", 1))}
     for path in (finished / "panels").iterdir():
@@ -119,7 +119,7 @@ def test_the_config_of_a_run_trains_again_by_itself(finished, tmp_path, monkeypa
     words = ("--config", str(finished / "cfg.yml"), "--device", "cpu", "-w", "--set", "training.iterations=1")
     assert run_here(monkeypatch, *words, "--set", f"training.logdir={tmp_path / 'again'}") == 0
     again = only_run_folder(tmp_path / "again")
-    assert again.parts[-4:-1] == ("nyudv2", "cfg", "s42")
+    assert again.parts[-4:-1] == ("nyudv2", "resnet18_ours_SDNE", "s42")  # of the same family
     expected = read_mapping(finished / "cfg.yml")
     expected["training"] |= {"iterations": 1, "logdir": str(tmp_path / "again")}
     assert json.dumps(read_mapping(again / "cfg.yml")) == json.dumps(expected)  # key order included

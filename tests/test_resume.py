@@ -1,5 +1,6 @@
 """A resumed run is bit-identical to one that never stopped."""
 
+import json
 import signal
 
 import pytest
@@ -96,10 +97,15 @@ def test_a_signal_saves_and_says_so(tmp_path, monkeypatch, number, status):
     _, error = process.communicate(timeout=60)
     assert process.returncode == status
     assert "--resume continues this run" in error and "Traceback" not in error
-    step = load_state(run_folders(tmp_path)[0] / "resume.pkl")[0].step
+    (folder,) = run_folders(tmp_path)
+    step = load_state(folder / "resume.pkl")[0].step
     monkeypatch.setenv("LOG_DIR", str(tmp_path))
     assert run_here(monkeypatch, *arguments("--resume", training__iterations=step + 1)) == 0
-    assert load_state(run_folders(tmp_path)[0] / "resume.pkl")[0].step == step + 1
+    assert load_state(folder / "resume.pkl")[0].step == step + 1
+    first, second = json.loads((folder / "run.json").read_text())["sessions"]
+    assert (first["outcome"], second["outcome"]) == ("Stopped", "done")
+    assert first["start"] <= first["end"] <= second["start"] <= second["end"]
+    assert "--resume" in second["command"] and "--resume" not in first["command"]
 
 
 def test_nothing_to_resume_names_the_folder_searched(tmp_path, monkeypatch, capsys):

@@ -1,12 +1,13 @@
 """From an experiment to what a run needs: the network, the setting that trains it, the evaluator that measures it."""
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dataset.base import DenseDataset
 from dataset.build import build_dataset
@@ -27,12 +28,14 @@ from models.discriminator import Discriminator
 from models.encoder import Encoder
 from models.feature_distance import FeatureDistance
 from models.folding import fold_batch_norms
-from models.published import load_weights, read_weights
+from models.published import load_weights
+from models.weights import read_weights
 from optim.build import build_optimizer, build_scheduler, parameter_groups
 from training.adaptation import Adaptation, AdaptationOptions, Aligned
 from training.decode import build_decoder
 from training.distributed import Processes
 from training.evaluate import Evaluator, Measure
+from training.fine_tuning import start_from
 from training.panels import Painter
 from training.precision import Precision
 from training.setting import Engine, Setting
@@ -41,8 +44,10 @@ from training.video_depth import VideoDepthTraining
 from utils.config.load import Experiment
 from utils.config.schema import Config
 from utils.config.schema.optim import AdamConfig, AdamKwargs, PolyKwargs, PolyScheduler
+from utils.console import LOGGER_NAME
 from utils.errors import UserError
 
+LOGGER = logging.getLogger(LOGGER_NAME)
 # How discriminators learn, whatever the network's optimizer (DenseMTL paper, sec. 4.4; ADVENT).
 DISCRIMINATOR_OPTIMIZER = AdamConfig(name="Adam", kwargs=AdamKwargs(betas=(0.9, 0.99)))
 DISCRIMINATOR_SCHEDULE = PolyScheduler(name="poly", kwargs=PolyKwargs(power=0.9))
@@ -104,6 +109,8 @@ def build_setting(
     processes: Processes,
     *,
     resumes: bool,
+    weights: Mapping[str, Tensor] | None = None,
+    partial: bool = False,
     debug: bool = False,
     build_data: DatasetBuilder = build_dataset,
 ) -> tuple[Setting, Evaluator]:
@@ -114,20 +121,26 @@ def build_setting(
         device: Where to train.
         processes: This process's place.
         resumes: The weights come from a checkpoint, so pretrained ones are not fetched.
+        weights: What the network starts from instead of pretrained ones, ours or published naming.
+        partial: Their tasks may be others than the experiment's.
         debug: Validate one batch only.
         build_data: Makes every dataset; a benchmark has it make random ones.
 
     Raises:
-        UserError: Data or pretrained weights that are not there, options that do not go together.
+        UserError: Data or pretrained weights that are not there, weights that do not fit, options that do not go
+            together.
     """
     config = experiment.config
     dataset = open_dataset(experiment, training_use(config), build=build_data)
     network = build_model(
         config.setup,
-        pretrained=not resumes,
+        pretrained=not resumes and weights is None,
         download_dir=Path(os.environ.get("DOWNLOAD_DIR") or "downloads"),
         frame_ids=config.data.source.frame_ids,
     )
+    if weights is not None:
+        anew = start_from(network, weights, config.setup, partial=partial)
+        LOGGER.info("the network starts from the weights; anew start: %s", ", ".join(anew) or "none")
     network = _place(network, config, device)
     _checkpoint_activations(network, config)
     processes.broadcast_(network.state_dict().values())

@@ -23,8 +23,7 @@ from training.run_folder import RunFolder
 from training.schedule import validation_due
 from training.setting import Batch, Setting, to_device
 from training.state import Progress, save_state
-from training.stop import Stopped, StopRequest
-from utils.config.schema import DataConfig, TrainingConfig
+from training.stop import StopRequest
 from utils.config.schema.data import DataConfig
 from utils.config.schema.training import TrainingConfig
 from utils.console import LOGGER_NAME, progress

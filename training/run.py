@@ -3,15 +3,18 @@
 import logging
 import shutil
 import tempfile
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.weights import read_weights
 from training.build import build_evaluator, build_network, build_setting
 from training.device import choose_device, set_switches
 from training.distributed import Processes
 from training.loggers import JsonLinesLogger, Logger
 from training.loop import Loop
 from training.run_folder import RunFolder, family, latest_run_folder, new_run_folder
+from training.run_record import open_session, recorded
 from training.state import Progress, load_state
 from utils.config.load import Experiment, changed_keys, save_config
 from utils.config.yaml_io import read_mapping
@@ -34,12 +37,16 @@ class Options:
         project: W&B project; None turns W&B off.
         resume: Continue the newest run of this experiment.
         debug: One training step and one validation batch, no run folder kept.
+        weights: File that training starts from; None: from pretrained ones, as the config says.
+        partial: The tasks of `weights` may be others than the experiment's.
     """
 
     device: str | None = None
     project: str | None = None
     resume: bool = False
     debug: bool = False
+    weights: Path | None = None
+    partial: bool = False
 
 
 def train(experiment: Experiment, options: Options, processes: Processes) -> None:
@@ -54,11 +61,21 @@ def train(experiment: Experiment, options: Options, processes: Processes) -> Non
     device = choose_device(options.device)
     config = experiment.config
     set_switches(device, benchmark=config.training.benchmark, detect_anomaly=config.training.detect_anomaly)
+    session = open_session(device=device, processes=processes.world_size, weights=options.weights)
+    weights = read_weights(options.weights) if options.weights else None
     # Found once, for all processes to read the same
     folder = processes.from_main(latest_run_folder(experiment) if options.resume and processes.is_main else None)
     state = load_state(folder.resume) if folder else None
     seed_everything(config.training.seed)  # the same first weights on every process
-    setting, evaluator = build_setting(experiment, device, processes, resumes=folder is not None, debug=options.debug)
+    setting, evaluator = build_setting(
+        experiment,
+        device,
+        processes,
+        resumes=folder is not None,
+        weights=weights,
+        partial=options.partial,
+        debug=options.debug,
+    )
     if state is not None:
         progress, setting_state, random = state
         if progress.world_size != processes.world_size:
@@ -89,7 +106,8 @@ def train(experiment: Experiment, options: Options, processes: Processes) -> Non
             device=device,
         )
         try:
-            result = loop.run()
+            with recorded(folder.record, session) if processes.is_main else nullcontext():
+                result = loop.run()
         finally:
             for logger in loggers:
                 logger.close()
@@ -145,7 +163,7 @@ def _open_loggers(experiment: Experiment, folder: RunFolder, options: Options, p
 
 
 def evaluate(experiment: Experiment, weights: Path, options: Options, processes: Processes) -> None:
-    """Benchmark weights on the validation split; writes `metrics.json`, `cfg.yml` and panels to a folder of its own.
+    """Benchmark weights on the validation split; writes figures, config, record and panels to its own folder.
 
     Called on all processes that share the images.
 
@@ -156,6 +174,7 @@ def evaluate(experiment: Experiment, weights: Path, options: Options, processes:
     config = experiment.config
     set_switches(device, benchmark=config.training.benchmark, detect_anomaly=False)
     seed_everything(config.training.seed)
+    session = open_session(device=device, processes=processes.world_size, weights=weights)
     network = build_network(experiment, device, weights=weights)
     evaluator = build_evaluator(experiment, network, device, processes, debug=options.debug)
     LOGGER.info("evaluating %s on %d images of %s (%s)", weights, len(evaluator.dataset),
@@ -165,7 +184,8 @@ def evaluate(experiment: Experiment, weights: Path, options: Options, processes:
         LOGGER.info("%s", result.table())
         if not options.debug:
             folder = new_run_folder(experiment, evaluation=True)
-            save_config(experiment.raw, folder.config)
-            save_json(folder.metrics, result.as_json(step=None))
-            result.write_panels(folder.panels, step=None)
+            with recorded(folder.record, session):
+                save_config(experiment.raw, folder.config)
+                save_json(folder.metrics, result.as_json(step=None))
+                result.write_panels(folder.panels, step=None)
             LOGGER.info("done: %s", folder.path)

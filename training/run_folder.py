@@ -1,16 +1,20 @@
-"""The folder of a run: where it is, what its files are called, and how `--resume` finds it again.
+"""The folder of a run: where it is, what its files are called, and how `--resume` and `--weights` find them again.
 
 Layout: `<LOG_DIR>/<dataset>/<config-name>/s<seed>/<YYYY-MM-DD_HH-MM-SS>/`, with `eval/` before the config name when a
 run only evaluates; for domain adaptation `<dataset>` is `<source>2<target>`.
 """
 
+import os
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from utils.config.load import Experiment
+from utils.config.load import RUN_CONFIG, Experiment
 from utils.errors import UserError
 from utils.files import make_folder
+
+MAX_LISTED = 8  # entries of a folder without weights
 
 
 @dataclass(frozen=True)
@@ -21,11 +25,15 @@ class RunFolder:
 
     @property
     def config(self) -> Path:
-        return self.path / "cfg.yml"
+        return self.path / RUN_CONFIG
 
     @property
     def log(self) -> Path:
         return self.path / "log.jsonl"
+
+    @property
+    def record(self) -> Path:
+        return self.path / "run.json"
 
     @property
     def metrics(self) -> Path:
@@ -45,6 +53,44 @@ class RunFolder:
 
     def model(self, step: int) -> Path:
         return self.path / f"model_{step}.pkl"
+
+    def weights(self) -> Path | None:
+        """The best weights, else those of the last step there are; None without any."""
+        if self.best_model.is_file():
+            return self.best_model
+        names = (re.fullmatch(r"model_(\d+)\.pkl", path.name) for path in self.path.iterdir())
+        last = max((int(name[1]) for name in names if name), default=None)
+        return None if last is None else self.model(last)
+
+
+def find_weights(path: Path) -> Path:
+    """The weights file that a path means: itself or, of a run folder, its best weights, else its last.
+
+    A path that is not there is looked for under the folder `$MODELS`.
+
+    Raises:
+        UserError: There is none; lists what was tried, or what the folder holds.
+    """
+    given = path.expanduser()
+    candidates = [given]
+    if os.environ.get("MODELS") and not given.is_absolute():
+        candidates.append(Path(os.environ["MODELS"]).expanduser() / given)
+    found = next((candidate for candidate in candidates if candidate.exists()), None)
+    if found is None:
+        tried = ", ".join(str(candidate) for candidate in candidates)
+        hint = "" if len(candidates) > 1 or given.is_absolute() else "; $MODELS, the folder also searched, is not set"
+        raise UserError(f"no weights file at {tried}{hint}")
+    if not found.is_dir():
+        return found
+    weights = RunFolder(found).weights()
+    if weights is None:
+        names = sorted(entry.name for entry in found.iterdir())
+        listed = ", ".join(names[:MAX_LISTED]) + (" ..." if len(names) > MAX_LISTED else "")
+        raise UserError(
+            f"{found}: this folder has no best_model.pkl and no model_<step>.pkl; it holds {listed or 'nothing'}. Name "
+            "a weights file, or the folder of a run that has weights"
+        )
+    return weights
 
 
 def family(experiment: Experiment, *, evaluation: bool = False) -> Path:

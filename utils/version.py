@@ -5,15 +5,16 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parents[1]
 VERSION = "0.1.0"  # pyproject.toml reads it here
 
 
-def commit() -> str | None:
-    """The git commit of this checkout, shortened; None without git, or where the sources are no checkout."""
-    command = ["git", f"--git-dir={Path(__file__).parents[1] / '.git'}", "rev-parse", "--short=10", "HEAD"]
+def git(*words: str) -> str | None:
+    """What git says of this checkout; None without git, or where the sources are no checkout."""
+    command = ["git", f"--git-dir={ROOT / '.git'}", f"--work-tree={ROOT}", *words]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
         return None
 
 
@@ -24,6 +25,6 @@ class VersionAction(argparse.Action):
         super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=help)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        known = commit()
+        known = git("rev-parse", "--short=10", "HEAD")
         print(f"DenseMTL {VERSION}" + (f" ({known})" if known else ""))
         parser.exit()

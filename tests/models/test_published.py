@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from models.build import build_model
-from models.published import from_published, is_published, load_weights, read_weights, to_published
+from models.published import from_published, is_published, load_weights, to_published
+from models.weights import read_weights
 from tests.helpers.model_setups import baseline_setup, narrow_setup, paper_setup, single_task_setup, video_setup
 from tests.helpers.published_listing import Listing, densemtl, digest, single_task, video_depth
 from utils.errors import UserError

@@ -8,9 +8,9 @@ from utils.config.environment import ENV_CONFIG
 from utils.config.load import Experiment, Purpose, load_experiment
 
 
-def add_experiment_options(parser: argparse.ArgumentParser) -> None:
+def add_experiment_options(parser: argparse.ArgumentParser, *, config_required: bool = True) -> None:
     """Add --config, --base, --env-config and --set."""
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="experiment file (YAML)")
+    parser.add_argument("--config", type=Path, required=config_required, metavar="FILE", help="experiment file (YAML)")
     parser.add_argument("--base", type=Path, metavar="FILE", help="file whose sections --config replaces")
     parser.add_argument(
         "--env-config",

@@ -5,6 +5,7 @@
 """
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -22,6 +23,7 @@ from utils.console import LOGGER_NAME
 from utils.errors import UserError
 
 LOGGER = logging.getLogger(LOGGER_NAME)
+RUN_CONFIG = "cfg.yml"  # the config in a run's folder, <config-name>/s<seed>/<time>/
 Purpose = Literal["train", "evaluate", "predict", "prepare"]
 
 
@@ -32,7 +34,7 @@ class Experiment:
     Attributes:
         config: the typed and checked config.
         raw: the same as plain mappings and lists, merged and resolved, in the order written. What `cfg.yml` holds.
-        name: name of the experiment file without suffix.
+        name: name of the experiment file without suffix; of a run folder's `cfg.yml` the name of that run's.
         arguments: the command line that loads it again, seeds aside.
     """
 
@@ -102,7 +104,14 @@ def load_experiment(
     for path, message in surprises(typed):
         LOGGER.warning("%s: %s: %s", config, dotted(path), message)
     arguments = _arguments(config, base, overrides, env_config)
-    return Experiment(config=typed, raw=raw, name=config.stem, arguments=arguments)
+    return Experiment(config=typed, raw=raw, name=_name(config), arguments=arguments)
+
+
+def _name(config: Path) -> str:
+    """What an experiment is called, so that a run from another run's config is of the same family."""
+    family = config.absolute().parents
+    in_run = config.name == RUN_CONFIG and len(family) > 2 and re.fullmatch(r"s-?\d+", family[1].name)
+    return family[2].name if in_run else config.stem
 
 
 def _sections(path: Path, option: str) -> dict[str, Any]:
