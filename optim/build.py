@@ -1,24 +1,16 @@
-"""From config to optimizer and schedule. Parameter groups are made by `optim.groups.parameter_groups`."""
+"""From config to optimizer and schedule."""
 
-from collections.abc import Iterable
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
-from optim.groups import parameter_groups
-from optim.schedulers import (
-    ConstantSchedule,
-    CosineSchedule,
-    FactorSchedule,
-    MultiStepSchedule,
-    PolySchedule,
-    StepSchedule,
-)
 from utils.config.schema import OptimConfig, SchedulerConfig
-from utils.errors import UserError
-
-__all__ = ["build_optimizer", "build_scheduler", "parameter_groups"]
+from vendor.advent.schedule import poly_factor
 
 OPTIMIZERS = {"SGD": SGD, "Adam": Adam, "AdamW": AdamW}
 FUSED_DEVICES = ("cpu", "cuda")  # where all three optimizers update a group in one kernel
@@ -34,36 +26,35 @@ def build_optimizer(cfg: OptimConfig, groups: Iterable[dict[str, Any]], *, devic
     return OPTIMIZERS[cfg.name](list(groups), **options, fused=fused, foreach=not fused)
 
 
-def build_scheduler(cfg: SchedulerConfig, optimizer: Optimizer, *, iterations: int) -> FactorSchedule:
+def build_scheduler(cfg: SchedulerConfig, optimizer: Optimizer, *, iterations: int) -> LambdaLR:
     """The configured schedule, stepped once after every optimizer step.
+
+    Every rate is computed from the initial one and the step alone. PyTorch's own step and cosine schedules multiply the
+    last rate instead, which collects rounding errors, and keep their options in their state, so that a resumed run
+    would not follow its config.
 
     Args:
         cfg: name and options; an option left out has PyTorch's default (gamma 0.1) or the paper's (power 0.9).
         optimizer: its groups' rates at this moment are the initial ones.
         iterations: steps of the run, the horizon of `poly` and `cosine` where the config gives none.
-
-    Raises:
-        UserError: an option that the schedule cannot do without is missing.
     """
-    kwargs = cfg.kwargs
-    gamma = kwargs.gamma or DEFAULT_GAMMA
-    horizon = kwargs.max_iterations or iterations
+    return LambdaLR(optimizer, _factor(cfg, iterations))
+
+
+def _factor(cfg: SchedulerConfig, iterations: int) -> Callable[[int], float]:
+    """What the initial rates are multiplied by after so many steps."""
+    options = cfg.kwargs
+    gamma = options.gamma or DEFAULT_GAMMA
+    power = options.power or DEFAULT_POWER
+    horizon = options.max_iterations or iterations
     match cfg.name:
         case "constant":
-            return ConstantSchedule(optimizer)
+            return lambda step: 1.0
         case "step":
-            if kwargs.step_size is None:
-                raise _missing("step", "step_size", "the number of steps between two drops of the rate")
-            return StepSchedule(optimizer, step_size=kwargs.step_size, gamma=gamma)
+            return lambda step: gamma ** (step // options.step_size)
         case "multistep":
-            if not kwargs.milestones:
-                raise _missing("multistep", "milestones", "the steps at which the rate drops")
-            return MultiStepSchedule(optimizer, milestones=kwargs.milestones, gamma=gamma)
+            return lambda step: gamma ** bisect_right(sorted(options.milestones), step)
         case "poly":
-            return PolySchedule(optimizer, max_steps=horizon, power=kwargs.power or DEFAULT_POWER)
+            return lambda step: poly_factor(step, horizon, power)
         case "cosine":
-            return CosineSchedule(optimizer, max_steps=horizon)
-
-
-def _missing(name: str, option: str, meaning: str) -> UserError:
-    return UserError(f"scheduler.kwargs.{option}: the scheduler '{name}' needs it, {meaning}")
+            return lambda step: 0.5 * (1 + math.cos(math.pi * min(step / horizon, 1.0)))

@@ -90,12 +90,10 @@ def constant_answers(experiment: Experiment, loss: MultiTaskLoss) -> dict[str, T
 
 def evaluate_trivial(experiment: Experiment) -> Evaluation:
     """Measure the constant prediction on the validation split."""
-    cpu = torch.device("cpu")
-    evaluator = build_evaluator(experiment, nn.Identity(), cpu, Processes())
+    evaluator = build_evaluator(experiment, torch.device("cpu"), Processes())
     scales = {task: section.scales for task, section in experiment.config.loss.tasks.items()}
     answers = constant_answers(experiment, evaluator.loss)
-    evaluator.network = ConstantNetwork(values=answers, scales=scales)
-    return evaluator.run()
+    return evaluator.run(ConstantNetwork(values=answers, scales=scales))
 
 
 def main() -> int:

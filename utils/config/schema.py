@@ -56,7 +56,7 @@ class TrainingConfig(Section):
     accumulate: PositiveInt = 1
     use_amp: bool = False
     amp_dtype: Literal["bfloat16", "float16"] = "bfloat16"
-    channels_last: bool = True
+    channels_last: bool | None = None  # default: on, except for evaluation and prediction on a GPU
     compile: bool = False
     sync_bn: bool = False
     activation_checkpointing: bool = False  # compute activations again in the backward pass: less memory, more time
