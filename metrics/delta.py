@@ -1,7 +1,8 @@
 """How much better than single-task networks: delta_m (Maninis et al., CVPR 2019), by which the best model is chosen."""
 
-import logging
 from collections.abc import Mapping
+
+from utils.console import LOGGER
 
 # The score of each task that stands for it, and whether lower is better.
 MAIN_SCORES = {
@@ -13,8 +14,6 @@ MAIN_SCORES = {
 }
 # Tasks whose score is a fraction here and whose baselines are given in percent.
 IN_PERCENT = ("semseg", "edges")
-
-logger = logging.getLogger("densemtl")
 
 
 def main_score(task: str, scores: Mapping[str, float | None]) -> tuple[str, float | None, bool]:
@@ -41,7 +40,7 @@ def baselines_in_percent(baselines: Mapping[str, float]) -> dict[str, float]:
         if value <= 0:
             raise ValueError(f"the baseline of {task} must be positive, got {value}")
         if task in IN_PERCENT and value <= 1:
-            logger.warning(
+            LOGGER.warning(
                 "setup.loss.kwargs.baselines.%s: %g is read as a fraction, that is %g %%", task, value, 100 * value
             )
             value = 100 * value

@@ -5,16 +5,14 @@ hold most weights twice, under names that begin with `params.`; these aliases ar
 that the published code can load what is exported here.
 """
 
-import logging
 from collections.abc import Collection, Iterator, Mapping
 
 from torch import Tensor, nn
 
 from models.weights import mismatches, shapes
 from utils.config.schema.setup import HeadKwargs, SetupConfig
+from utils.console import LOGGER
 from utils.errors import UserError
-
-logger = logging.getLogger("densemtl")
 
 # Beginnings that only published names have.
 PUBLISHED_PREFIXES = ("backbone.encoder.", "m.", "params.")
@@ -235,7 +233,7 @@ def _warn_of_unknown_order(state: Mapping[str, Tensor], setup: SetupConfig) -> N
             if source not in guess[parts[1]]:
                 guess[parts[1]].append(source)
     orders = ", ".join(f"{target}: [{', '.join(sources)}]" for target, sources in guess.items())
-    logger.warning(
+    LOGGER.warning(
         "published weights of %d tasks: the order in which each task's sources were concatenated in training is not "
         "known (it followed Python's hash seed), and a wrong one spoils the predictions. The order of the config's "
         "tasks is taken. The names in the file suggest setup.kwargs.source_order: {%s}",

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from models.build import build_model
-from optim.build import parameter_groups
+from optim.groups import parameter_groups
 from utils.config.load import Experiment, load_experiment, save_config
 
 DATASETS = {  # height, width, classes, learning rates of ours

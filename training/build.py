@@ -1,6 +1,5 @@
 """From an experiment to what a run needs: the network, the setting that trains it, the evaluator that measures it."""
 
-import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,12 +26,13 @@ from models.decoder import Decoder
 from models.discriminator import Discriminator
 from models.encoder import Encoder
 from models.feature_distance import FeatureDistance
-from models.folding import fold_batch_norms
 from models.published import load_weights
 from models.weights import read_weights
-from optim.build import build_optimizer, build_scheduler, parameter_groups
+from optim.build import build_optimizer, build_scheduler
+from optim.groups import parameter_groups
 from training.adaptation import Adaptation, AdaptationOptions, Aligned
 from training.decode import build_decoder
+from training.device import runs_channels_last
 from training.distributed import Processes
 from training.evaluate import Evaluator, Measure
 from training.fine_tuning import start_from
@@ -44,17 +44,16 @@ from training.video_depth import VideoDepthTraining
 from utils.config.load import Experiment
 from utils.config.schema import Config
 from utils.config.schema.optim import AdamConfig, AdamKwargs, PolyKwargs, PolyScheduler
-from utils.console import LOGGER_NAME
+from utils.console import LOGGER
 from utils.errors import UserError
 
-LOGGER = logging.getLogger(LOGGER_NAME)
 # How discriminators learn, whatever the network's optimizer (DenseMTL paper, sec. 4.4; ADVENT).
 DISCRIMINATOR_OPTIMIZER = AdamConfig(name="Adam", kwargs=AdamKwargs(betas=(0.9, 0.99)))
 DISCRIMINATOR_SCHEDULE = PolyScheduler(name="poly", kwargs=PolyKwargs(power=0.9))
 
 
 def build_network(experiment: Experiment, device: torch.device, *, weights: Path) -> nn.Module:
-    """The network of an experiment with weights from a file, to predict with on the device: its batch norms are folded.
+    """The network of an experiment with weights from a file, in evaluation mode on the device.
 
     Raises:
         UserError: Weights that are missing, damaged or do not fit.
@@ -62,19 +61,27 @@ def build_network(experiment: Experiment, device: torch.device, *, weights: Path
     config = experiment.config
     network = build_model(config.setup, pretrained=False, frame_ids=config.data.source.frame_ids)
     load_weights(network, read_weights(weights), config.setup)
-    return fold_batch_norms(_place(network, config, device))
+    return _place(network, config, device, trains=False).eval()
 
 
 def build_evaluator(
     experiment: Experiment,
-    network: nn.Module,
     device: torch.device,
     processes: Processes,
     *,
+    trains: bool = False,
     debug: bool = False,
     build_data: DatasetBuilder = build_dataset,
 ) -> Evaluator:
-    """What measures a network on the validation split; arguments as of `build_setting`.
+    """What measures networks on the validation split.
+
+    Args:
+        experiment: The experiment.
+        device: Where the networks are.
+        processes: This process's place.
+        trains: Whether the run trains; the images are of that run's memory format.
+        debug: Measure one batch only.
+        build_data: Makes the dataset.
 
     Raises:
         UserError: The dataset is not there, or not as it should be.
@@ -83,7 +90,6 @@ def build_evaluator(
     dataset = open_dataset(experiment, validation_use(config), build=build_data)
     baselines = config.setup.loss.kwargs.baselines
     return Evaluator(
-        network=network,
         dataset=dataset,
         loss=build_loss(config.setup.loss),
         measures=_measures(config, dataset, device),
@@ -95,7 +101,7 @@ def build_evaluator(
         options=Evaluator.Options(
             batch_size=config.data.valid_bs,
             workers=config.training.n_workers,
-            channels_last=config.training.channels_last,
+            channels_last=runs_channels_last(config.training.channels_last, device, trains=trains),
             n_logged=config.data.n_valid_logged,
             limit=config.data.valid_bs * processes.world_size if debug else None,
             baselines=baselines_in_percent(baselines) if baselines else None,
@@ -144,7 +150,7 @@ def build_setting(
     network = _place(network, config, device)
     _checkpoint_activations(network, config)
     processes.broadcast_(network.state_dict().values())
-    evaluator = build_evaluator(experiment, network, device, processes, debug=debug, build_data=build_data)
+    evaluator = build_evaluator(experiment, device, processes, trains=True, debug=debug, build_data=build_data)
     optimizer = build_optimizer(config.optim, parameter_groups(network, config.setup.lr), device=device)
     engine = Engine(
         optimizer=optimizer,
@@ -192,9 +198,8 @@ def _adaptation(
         discriminator = Discriminator(in_channels=channels[task])
         discriminator = _place(discriminator, config, evaluator.device)
         engine.processes.broadcast_(discriminator.state_dict().values())
-        optimizer = build_optimizer(
-            DISCRIMINATOR_OPTIMIZER, parameter_groups(discriminator, {"default": da.lr_D}), device=evaluator.device
-        )
+        groups = [{"params": discriminator.parameters(), "lr": da.lr_D}]
+        optimizer = build_optimizer(DISCRIMINATOR_OPTIMIZER, groups, device=evaluator.device)
         scheduler = build_scheduler(DISCRIMINATOR_SCHEDULE, optimizer, iterations=horizon)
         aligned.append(Aligned(task, scale, discriminator, optimizer, scheduler))
     use = target_use(config)
@@ -252,15 +257,16 @@ def _precision(config: Config, device: torch.device) -> Precision:
     return Precision(device=device, use_amp=config.training.use_amp, amp_dtype=config.training.amp_dtype)
 
 
-def _place(network: nn.Module, config: Config, device: torch.device) -> nn.Module:
-    """Move a network to the device, in the memory format its convolutions are fastest in."""
+def _place(network: nn.Module, config: Config, device: torch.device, *, trains: bool = True) -> nn.Module:
+    """Move a network to the device, in the memory format of the run."""
     if config.training.sync_bn:
         if device.type != "cuda":
             raise UserError(
                 "training.sync_bn: PyTorch's synchronised batch norm needs GPUs; set it to false on the CPU"
             )
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-    memory_format = torch.channels_last if config.training.channels_last else torch.contiguous_format
+    last = runs_channels_last(config.training.channels_last, device, trains=trains)
+    memory_format = torch.channels_last if last else torch.contiguous_format
     return network.to(device=device, memory_format=memory_format)
 
 
@@ -272,4 +278,5 @@ def _checkpoint_activations(network: nn.Module, config: Config) -> None:
 
 def _runner(network: nn.Module, config: Config) -> Callable[..., Any]:
     """How training runs the network: compiled where asked for. The network itself keeps its plain weight names."""
-    return torch.compile(network) if config.training.compile else network
+    forward = network.forward_video if config.setup.is_video_depth else network
+    return torch.compile(forward) if config.training.compile else forward

@@ -42,7 +42,6 @@ class Processes:
     """
 
     rank: int = 0
-    local_rank: int = 0
     world_size: int = 1
     store: dist.Store | None = None
 
@@ -57,7 +56,7 @@ class Processes:
 
     def barrier(self) -> None:
         """Wait until every process is here."""
-        self.any(0)  # not dist.barrier(), which waits for the GPU too
+        self.max_flag(0)  # not dist.barrier(), which waits for the GPU too
 
     def sum_(self, tensors: Iterable[Tensor]) -> None:
         """Replace each tensor by its sum over all processes, in place."""
@@ -98,7 +97,7 @@ class Processes:
         for gradient, mean in zip(bucket, flat.split([g.numel() for g in bucket]), strict=True):
             gradient.copy_(mean.view(gradient.shape))
 
-    def any(self, flag: int) -> int:
+    def max_flag(self, flag: int) -> int:
         """The largest of all processes' flags. Travels on the CPU, so that it never waits for the GPU."""
         if not self.is_distributed:
             return flag
@@ -174,7 +173,7 @@ def join_processes() -> Processes:
             f"WORLD_SIZE={announced}: cannot join the other processes ({str(error).splitlines()[0]}); start all of "
             "them with torchrun, or unset WORLD_SIZE"
         ) from error
-    return Processes(rank, int(os.environ.get("LOCAL_RANK", "0")), world_size, store)
+    return Processes(rank, world_size, store)
 
 
 def under_torchrun() -> bool:

@@ -14,7 +14,6 @@ from dataset.loader import eval_loader
 from loss.multitask import MultiTaskLoss
 from metrics.base import Metric
 from metrics.delta import delta_m, main_score
-from models.folding import fold_batch_norms
 from training.decode import Decoder
 from training.distributed import Processes
 from training.evaluation import Evaluation, Scores
@@ -40,8 +39,6 @@ class Evaluator:
     """Measures a network on a dataset.
 
     Args:
-        network: Maps images to predictions. Each run measures a copy of it whose batch norms are folded, made from the
-            weights of that moment and released at the run's end.
         dataset: Labelled validation images.
         loss: The supervised losses.
         measures: What to measure, by its name in `metrics.json`; `<task>_<scale>` for every supervised scale.
@@ -67,7 +64,6 @@ class Evaluator:
     def __init__(
         self,
         *,
-        network: nn.Module,
         dataset: DenseDataset,
         loss: MultiTaskLoss,
         measures: Mapping[str, Measure],
@@ -78,8 +74,6 @@ class Evaluator:
         device: torch.device,
         options: Options,
     ) -> None:
-        self.network = network
-        self._folded: nn.Module | None = None
         self.dataset = dataset
         self.loss = loss
         self.measures = dict(measures)
@@ -94,17 +88,19 @@ class Evaluator:
         self.options = options
 
     @torch.inference_mode()
-    def run(self, should_stop: Callable[[], bool] = lambda: False) -> Evaluation | None:
+    def run(self, network: nn.Module, should_stop: Callable[[], bool] = lambda: False) -> Evaluation | None:
         """Go through the dataset once.
 
         Args:
+            network: Maps images to predictions; left in evaluation mode, its running statistics those of the main
+                process on every process.
             should_stop: Asked after every batch; when true the validation is given up.
 
         Returns:
             The result, the same on every process, or None when given up.
         """
         begun = time.perf_counter()
-        self._reset()
+        self._reset(network)
         sums: dict[str, Tensor] = {}
         panels: dict[str, np.ndarray] = {}
         count = 0
@@ -123,7 +119,7 @@ class Evaluator:
             for batch in loader:
                 batch = to_device(batch, self.device, channels_last=self.options.channels_last)
                 size = len(batch["image"])
-                decoded = self._measure(batch, sums)
+                decoded = self._measure(network, batch, sums)
                 if self.processes.is_main:
                     panels |= self._panels(batch, decoded, self.options.n_logged - len(panels), "valid")
                 count += size
@@ -131,24 +127,23 @@ class Evaluator:
                 stopped = int(should_stop())
                 if stopped:
                     break
-        self._folded = None
-        if self.processes.any(stopped):
+        if self.processes.max_flag(stopped):
             return None
         return self._finish(sums, count, panels, begun)
 
-    def _reset(self) -> None:
-        """Forget earlier measurements and weights; running statistics become the main process's on every process."""
-        self.processes.broadcast_(self.network.buffers())
-        self._folded = fold_batch_norms(self.network)
+    def _reset(self, network: nn.Module) -> None:
+        """Forget earlier measurements and make the network ready to be measured."""
+        self.processes.broadcast_(network.buffers())
+        network.eval()
         for measure in self.measures.values():
             measure.metric.reset()
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
 
-    def _measure(self, batch: Batch, sums: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _measure(self, network: nn.Module, batch: Batch, sums: dict[str, Tensor]) -> dict[str, Tensor]:
         """Predict a batch and update losses and metrics; returns the final decoded predictions."""
         with self.precision.autocast():
-            predictions = self._folded(batch["image"])
+            predictions = network(batch["image"])
         height_width = (batch["image"].shape[-2], batch["image"].shape[-1])
         predictions = self._full_size(predictions, height_width)
         images = len(batch["image"])
@@ -191,15 +186,15 @@ class Evaluator:
         return drawn
 
     @torch.inference_mode()
-    def training_panels(self, batches: Mapping[str, Batch], wanted: int) -> dict[str, np.ndarray]:
-        """Panels of the first samples of a training batch of each stream, predicted in evaluation mode."""
-        self.network.eval()
+    def training_panels(self, network: nn.Module, batches: Mapping[str, Batch], wanted: int) -> dict[str, np.ndarray]:
+        """Panels of the first samples of a training batch of each stream; leaves the network in evaluation mode."""
+        network.eval()
         panels: dict[str, np.ndarray] = {}
         for stream, batch in batches.items():
             if not wanted:
                 break
             with self.precision.autocast():
-                predictions = self.network(batch["image"][:wanted])
+                predictions = network(batch["image"][:wanted])
             size = (batch["image"].shape[-2], batch["image"].shape[-1])
             decoded = self.decoder.final(predictions, size)
             panels |= self._panels(batch, decoded, wanted, f"train_{stream}")

@@ -1,17 +1,14 @@
 """Weights for others: `--export-weights`, a file that the code published with the paper loads."""
 
-import logging
 from pathlib import Path
 
 from models.build import build_model
 from models.published import load_weights, to_published
 from models.weights import read_weights
 from utils.config.load import Experiment
-from utils.console import LOGGER_NAME
+from utils.console import LOGGER
 from utils.errors import UserError
 from utils.files import save_tensors
-
-LOGGER = logging.getLogger(LOGGER_NAME)
 
 
 def export_weights(experiment: Experiment, weights: Path, output: Path) -> None:

@@ -4,7 +4,6 @@ Reading and resizing the next images and writing the last results overlap with t
 """
 
 import glob
-import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,16 +19,16 @@ from dataset.labels import label_set
 from dataset.transform import resize_rgb, rgb_to_tensor
 from training.build import build_network
 from training.decode import Decoder, build_decoder
-from training.device import choose_device
+from training.device import choose_device, runs_channels_last
 from training.panels import CAPTIONS, Painter, edge_probability
 from training.precision import Precision
+from training.setting import to_device
 from utils.config.load import Experiment
-from utils.console import LOGGER_NAME, progress
+from utils.console import LOGGER, progress
 from utils.errors import UserError
 from utils.files import write_atomically
 from utils.visualize import color_normals, panel, write_png
 
-LOGGER = logging.getLogger(LOGGER_NAME)
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 DEPTH_PNG_SCALE = 256  # metres * 256 in 16 bit: 4 mm steps up to 255.99 m
 THREADS = 2
@@ -143,6 +142,7 @@ class Predictor:
         self.size = (dataset.height, dataset.width)
         self.device = device
         self.precision = Precision(device=device, use_amp=config.training.use_amp, amp_dtype=config.training.amp_dtype)
+        self.channels_last = runs_channels_last(config.training.channels_last, device, trains=False)
         self.network = build_network(experiment, device, weights=weights)
         self.decoder: Decoder = build_decoder(config.setup.loss)
         self.painter = Painter(label_set(dataset.dataset, dataset.n_classes).colors)
@@ -154,7 +154,7 @@ class Predictor:
         Returns:
             Decoded maps [C, H, W] at `size`, and the network's final outputs [C, h, w] as they are; on the CPU.
         """
-        batch = image[None].to(self.device).contiguous(memory_format=torch.channels_last)
+        batch = to_device({"image": image[None]}, self.device, channels_last=self.channels_last)["image"]
         with self.precision.autocast():
             predictions = self.network(batch)
         decoded = self.decoder.final(predictions, size)

@@ -1,6 +1,5 @@
 """The runs a user starts: train, evaluate. Each builds what it needs, in the order in which mistakes show earliest."""
 
-import logging
 import shutil
 import tempfile
 from contextlib import nullcontext
@@ -18,12 +17,11 @@ from training.run_record import open_session, recorded
 from training.state import Progress, load_state
 from utils.config.load import Experiment, changed_keys, save_config
 from utils.config.yaml_io import read_mapping
-from utils.console import LOGGER_NAME
+from utils.console import LOGGER
 from utils.errors import UserError
 from utils.files import save_json
 from utils.seed import seed_everything
 
-LOGGER = logging.getLogger(LOGGER_NAME)
 # What `--debug` changes of the section `training`: of all that would be thrown away, only the whole state is written.
 DEBUG = {"iterations": 1, "save_model": False, "save_finished_model": False}
 
@@ -176,10 +174,10 @@ def evaluate(experiment: Experiment, weights: Path, options: Options, processes:
     seed_everything(config.training.seed)
     session = open_session(device=device, processes=processes.world_size, weights=weights)
     network = build_network(experiment, device, weights=weights)
-    evaluator = build_evaluator(experiment, network, device, processes, debug=options.debug)
+    evaluator = build_evaluator(experiment, device, processes, debug=options.debug)
     LOGGER.info("evaluating %s on %d images of %s (%s)", weights, len(evaluator.dataset),
                 config.data.validation.dataset, device)  # fmt: skip
-    result = evaluator.run()
+    result = evaluator.run(network)
     if processes.is_main:
         LOGGER.info("%s", result.table())
         if not options.debug:

@@ -91,12 +91,10 @@ def constant_answers(experiment: Experiment, loss: MultiTaskLoss) -> dict[str, T
 
 def evaluate_trivial(experiment: Experiment) -> Evaluation:
     """Measure the constant prediction on the validation split."""
-    cpu = torch.device("cpu")
-    evaluator = build_evaluator(experiment, nn.Identity(), cpu, Processes())
+    evaluator = build_evaluator(experiment, torch.device("cpu"), Processes())
     scales = {task: section.kwargs.scales for task, section in experiment.config.setup.loss.tasks.items()}
     answers = constant_answers(experiment, evaluator.loss)
-    evaluator.network = ConstantNetwork(values=answers, scales=scales)
-    return evaluator.run()
+    return evaluator.run(ConstantNetwork(values=answers, scales=scales))
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -3,7 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.decoder import ConvBlock, Decoder, DeepLabHead, MergeBlock
+from models.decoder import ConvBlock, Decoder, MergeBlock
+from models.deeplab import DeepLabHead
 from utils.errors import UserError
 from vendor.three_ways.aspp import ASPP
 

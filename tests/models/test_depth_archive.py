@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from models.build import build_model
-from models.depth_archive import FILES, PUBLISHED_ARCHIVE, archive_name
+from models.depth_archive import FILES, PUBLISHED_ARCHIVE
 from models.published import to_published
 from models.video_depth import VideoDepth
 from tests.helpers.model_setups import setup_section
@@ -115,11 +115,6 @@ def test_missing_files_name_themselves_their_source_and_the_way_without(
         build(tmp_path, make_setup(pretrain="elsewhere"))
 
 
-def test_undefined_download_folder_is_an_error():
-    with pytest.raises(UserError, match=r"under \$DOWNLOAD_DIR, which is not defined"):
-        build_model(make_setup(), pretrained=True, download_dir=None)
-
-
 def test_damaged_and_foreign_files_are_errors(tmp_path: Path, archive: dict[str, dict[str, Tensor]]):
     file = tmp_path / NAME / "depth.pth"
     whole = file.read_bytes()
@@ -137,10 +132,3 @@ def test_weights_that_do_not_fit_are_listed(tmp_path: Path, archive: dict[str, d
     torch.save(state, tmp_path / NAME / "pose.pth")
     with pytest.raises(UserError, match=r"(?s)pose\.pth does not fit.*missing: net\.0\.bias.*net\.3\.weight \(\(6,"):
         build(tmp_path, make_setup())
-
-
-def test_what_names_an_archive(tmp_path: Path):
-    file = tmp_path / "weights.pth"
-    file.touch()
-    given = {"imnet": None, "none": None, str(file): None, NAME: NAME}
-    assert {pretrain: archive_name(pretrain) for pretrain in given} == given

@@ -62,7 +62,7 @@ def test_against_the_formula():
 
     feature = network.backbone(image)[-1]
     semseg, disp, edges = (network.heads[task].initial(feature) for task in network.tasks)
-    attend = network.exchanges[0]["semseg"]
+    attend = network.exchanges["0"]["semseg"]
     distilled = semseg
     for source, other in (("disp", disp), ("edges", edges)):
         distilled = distilled + attend[source].conv(other) * torch.sigmoid(attend[source].gate(other))
@@ -74,8 +74,8 @@ def test_against_the_formula():
 
 def test_an_auxiliary_task_guides_but_is_not_guided():
     network = make_network()
-    assert list(network.exchanges[0]) == ["semseg", "disp"]
-    assert list(network.exchanges[0]["semseg"]) == ["disp", "edges"]
+    assert list(network.exchanges["0"]) == ["semseg", "disp"]
+    assert list(network.exchanges["0"]["semseg"]) == ["disp", "edges"]
     network(torch.rand(2, 3, 16, 16))["semseg"][0].sum().backward()
     assert network.heads["edges"].initial[0].conv1.weight.grad.abs().sum() > 0
     assert network.heads["edges"].predict_initial[0].weight.grad is None

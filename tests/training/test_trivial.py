@@ -57,7 +57,7 @@ def test_answers_are_majority_median_and_mean_of_the_training_images(experiment,
 
 
 def test_depth_is_answered_in_the_units_of_the_network(experiment, samples):
-    loss = trivial.build_evaluator(experiment, torch.nn.Identity(), torch.device("cpu"), trivial.Processes()).loss
+    loss = trivial.build_evaluator(experiment, torch.device("cpu"), trivial.Processes()).loss
     answers = trivial.constant_answers(experiment, loss)
     train = samples["train"]
     median = float(np.median(train["depth"][train["depth_mask"]].numpy()))

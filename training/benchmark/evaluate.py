@@ -18,7 +18,6 @@ from torch import nn
 from dataset.loader import eval_loader
 from dataset.noise import build_noise
 from models.build import build_model
-from models.folding import fold_batch_norms
 from training.benchmark.textbook import textbook
 from training.build import build_evaluator
 from training.distributed import Processes
@@ -53,7 +52,7 @@ def evaluate(experiment: Experiment, device: torch.device, *, images: int, repea
     evaluator = build_evaluator(experiment, placed, device, Processes(), build_data=build_noise)
     evaluator.options = replace(evaluator.options, limit=images, n_logged=0)
     plain, last = textbook(network), textbook(network).to(memory_format=torch.channels_last)
-    folded = textbook(fold_batch_norms(network))
+    folded = textbook(network)
     runs: dict[str, Callable[[], Any]] = {
         "plain": lambda: plain_loop(evaluator, plain),
         "ours": evaluator.run,
