@@ -18,9 +18,8 @@ from dataset.experiment import (
     training_use,
     validation_use,
 )
+from dataset.labels import label_set
 from loss.build import build_loss, build_photometric
-from metrics.build import build_metric
-from metrics.delta import baselines_in_percent
 from models.build import build_model
 from models.decoder import Decoder
 from models.discriminator import Discriminator
@@ -31,15 +30,14 @@ from models.weights import read_weights
 from optim.build import build_optimizer, build_scheduler
 from optim.groups import parameter_groups
 from training.adaptation import Adaptation, AdaptationOptions, Aligned
-from training.decode import build_decoder
 from training.device import runs_channels_last
 from training.distributed import Processes
-from training.evaluate import Evaluator, Measure
+from training.evaluate import Evaluator
 from training.fine_tuning import start_from
-from training.panels import Painter
 from training.precision import Precision
 from training.setting import Engine, Setting
 from training.supervised import Supervised
+from training.tasks import Task, build_tasks
 from training.video_depth import VideoDepthTraining
 from utils.config.load import Experiment
 from utils.config.schema import Config
@@ -88,13 +86,13 @@ def build_evaluator(
     """
     config = experiment.config
     dataset = open_dataset(experiment, validation_use(config), build=build_data)
-    baselines = config.setup.loss.kwargs.baselines
+    labels = label_set(config.data.validation.dataset, config.data.validation.n_classes)
+    tasks = build_tasks(config.setup.loss, labels)
     return Evaluator(
         dataset=dataset,
         loss=build_loss(config.setup.loss),
-        measures=_measures(config, dataset, device),
-        decoder=build_decoder(config.setup.loss),
-        painter=Painter(dataset.class_colors),
+        tasks=tasks,
+        scales={task: section.kwargs.scales for task, section in config.setup.loss.tasks.items()},
         precision=_precision(config, device),
         processes=processes,
         device=device,
@@ -104,7 +102,7 @@ def build_evaluator(
             channels_last=runs_channels_last(config.training.channels_last, device, trains=trains),
             n_logged=config.data.n_valid_logged,
             limit=config.data.valid_bs * processes.world_size if debug else None,
-            baselines=baselines_in_percent(baselines) if baselines else None,
+            baselines=_baselines(config, tasks),
         ),
     )
 
@@ -211,6 +209,7 @@ def _adaptation(
         source=source,
         target=target,
         aligned=aligned,
+        tasks=evaluator.tasks,
         options=AdaptationOptions(
             start=da.start, adversarial_weight=da.lambda_adv_ent, discriminator_weight=da.lambda_disc_ent
         ),
@@ -228,29 +227,19 @@ def _feature_distance(config: Config, device: torch.device) -> FeatureDistance |
     return FeatureDistance(reference=_place(reference, config, device))
 
 
-def _measures(config: Config, dataset: DenseDataset, device: torch.device) -> dict[str, Measure]:
-    """A metric for every supervised scale of every task; depth from video also without median scaling."""
-    measures = {}
-    for task, section in config.setup.loss.tasks.items():
-        scalings = {"": None, "_unscaled": False} if task == "disp" else {"": None}
-        for scale in sorted(section.kwargs.scales):
-            for suffix, median_scaling in scalings.items():
-                metric = build_metric(
-                    task,
-                    section,
-                    class_names=dataset.class_names,
-                    subsets=_class_subsets(dataset.class_names),
-                    median_scaling=median_scaling,
-                )
-                measures[f"{task}_{scale}{suffix}"] = Measure(task, scale, metric.to(device))
-    return measures
-
-
-def _class_subsets(class_names: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
-    """Subsets of classes over which a second mIoU is usual: of the 16 shared with SYNTHIA, the 13 that are not thin."""
-    if len(class_names) != 16:
-        return {}
-    return {"13": tuple(i for i, name in enumerate(class_names) if name not in ("wall", "fence", "pole"))}
+def _baselines(config: Config, tasks: Mapping[str, Task]) -> dict[str, float] | None:
+    """What delta_m compares with, shares in percent; warns of what is read otherwise than it is written."""
+    given, where = config.setup.loss.kwargs, "setup.loss.kwargs"
+    for name, gamma in (given.gammas or {}).items():
+        if bool(gamma) != tasks[name].lower_is_better:
+            better = "lower" if tasks[name].lower_is_better else "higher"
+            LOGGER.warning("%s.gammas.%s: %d is ignored: of %s %s is better", where, name, gamma, name, better)
+    read = dict(given.baselines or {})
+    for name, value in read.items():
+        if tasks[name].in_percent and value <= 1:
+            read[name] = 100 * value
+            LOGGER.warning("%s.baselines.%s: %g is read as a fraction, that is %g %%", where, name, value, read[name])
+    return read or None
 
 
 def _precision(config: Config, device: torch.device) -> Precision:

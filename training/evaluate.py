@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,13 +13,13 @@ from dataset.base import DenseDataset
 from dataset.loader import eval_loader
 from loss.multitask import MultiTaskLoss
 from metrics.base import Metric
-from metrics.delta import delta_m, main_score
-from training.decode import Decoder
+from metrics.delta import delta_m
 from training.distributed import Processes
 from training.evaluation import Evaluation, Scores
-from training.panels import Painter
+from training.panels import sample_panels
 from training.precision import Precision
 from training.setting import Batch, to_device
+from training.tasks import Task, decode_final
 from utils.console import progress
 from utils.geometry import resize
 
@@ -41,9 +41,8 @@ class Evaluator:
     Args:
         dataset: Labelled validation images.
         loss: The supervised losses.
-        measures: What to measure, by its name in `metrics.json`; `<task>_<scale>` for every supervised scale.
-        decoder: Turns predictions into people's units.
-        painter: Draws the panels.
+        tasks: What is measured and drawn.
+        scales: The scales of each task that are measured.
         precision: Number format of the forward pass.
         processes: This process's place; each measures its share of the images.
         device: Where the network is.
@@ -52,7 +51,10 @@ class Evaluator:
 
     @dataclass(frozen=True)
     class Options:
-        """How to go through the dataset: `limit` images at most, `n_logged` of them drawn."""
+        """How to go through the dataset: `limit` images at most, `n_logged` of them drawn.
+
+        `baselines` are what `delta_m` compares with, shares in percent.
+        """
 
         batch_size: int
         workers: int
@@ -66,9 +68,8 @@ class Evaluator:
         *,
         dataset: DenseDataset,
         loss: MultiTaskLoss,
-        measures: Mapping[str, Measure],
-        decoder: Decoder,
-        painter: Painter,
+        tasks: Mapping[str, Task],
+        scales: Mapping[str, Sequence[int]],
         precision: Precision,
         processes: Processes,
         device: torch.device,
@@ -76,12 +77,14 @@ class Evaluator:
     ) -> None:
         self.dataset = dataset
         self.loss = loss
-        self.measures = dict(measures)
-        self.final_scales = {
-            m.task: min(n.scale for n in measures.values() if n.task == m.task) for m in measures.values()
+        self.tasks = tasks
+        self.final_scales = {task: min(scales[task]) for task in tasks}
+        self.measures = {
+            f"{name}_{scale}{suffix}": Measure(name, scale, metric.to(device))
+            for name, task in tasks.items()
+            for scale in sorted(scales[name])
+            for suffix, metric in task.metrics().items()
         }
-        self.decoder = decoder
-        self.painter = painter
         self.precision = precision
         self.processes = processes
         self.device = device
@@ -149,12 +152,12 @@ class Evaluator:
         images = len(batch["image"])
         for name, value in self.loss(predictions, batch).items():
             sums[name] = sums.get(name, torch.zeros((), device=self.device, dtype=torch.float64)) + value * images
-        truths = {task: self.truth(task, batch) for task in self.final_scales}
+        truths = {name: task.truth(batch) for name, task in self.tasks.items()}
         decoded: dict[tuple[str, int], Tensor] = {}
         for measure in self.measures.values():
             output = (measure.task, measure.scale)
             if output not in decoded:
-                decoded[output] = self.decoder(measure.task, predictions[measure.task][measure.scale], height_width)
+                decoded[output] = self.tasks[measure.task].decode(predictions[measure.task][measure.scale])
             measure.metric.update(decoded[output], *truths[measure.task])
         return {task: decoded[task, scale] for task, scale in self.final_scales.items()}
 
@@ -166,24 +169,13 @@ class Evaluator:
             for task, scales in predictions.items()
         }
 
-    def truth(self, task: str, batch: Batch) -> tuple[Tensor, ...]:
-        """What a task's metric compares with."""
-        if task in ("depth", "disp"):
-            return batch["depth"], batch["depth_mask"]
-        if task == "normals":
-            return self.loss.losses["normals"].target(batch)
-        return (batch[task],)
-
     def _panels(self, batch: Batch, decoded: dict[str, Tensor], wanted: int, prefix: str) -> dict[str, np.ndarray]:
         """Panels of the first `wanted` samples of a batch."""
-        drawn = {}
-        if wanted > 0 and "normals" in decoded and self.loss.losses["normals"].label in batch:
-            normals, mask = self.truth("normals", batch)
-            batch = {**batch, "normals": normals, "normals_mask": mask}
-        for index in range(min(wanted, len(batch["image"]))):
-            name = f"{prefix}_{int(batch['index'][index]):05d}"
-            drawn[name] = self.painter.sample(batch, decoded, index)
-        return drawn
+        if wanted <= 0:
+            return {}
+        panels = sample_panels(self.tasks, batch, decoded, wanted)
+        names = (f"{prefix}_{int(index):05d}" for index in batch["index"])
+        return dict(zip(names, panels, strict=False))
 
     @torch.inference_mode()
     def training_panels(self, network: nn.Module, batches: Mapping[str, Batch], wanted: int) -> dict[str, np.ndarray]:
@@ -196,7 +188,7 @@ class Evaluator:
             with self.precision.autocast():
                 predictions = network(batch["image"][:wanted])
             size = (batch["image"].shape[-2], batch["image"].shape[-1])
-            decoded = self.decoder.final(predictions, size)
+            decoded = decode_final(self.tasks, predictions, size)
             panels |= self._panels(batch, decoded, wanted, f"train_{stream}")
         return panels
 
@@ -229,13 +221,15 @@ class Evaluator:
         main: dict[str, float | None] = {}
         final: dict[str, float | None] = {}
         score = None
-        for task, scale in self.final_scales.items():
-            name, value, higher_is_better = main_score(task, scores[f"{task}_{scale}"])
-            main[f"{task}/{name}"] = final[task] = value
-            if len(self.final_scales) == 1 and value is not None:
-                score = value if higher_is_better else -value
+        for name, task in self.tasks.items():
+            value = scores[f"{name}_{self.final_scales[name]}"][task.main]
+            main[f"{name}/{task.main}"] = value
+            final[name] = 100 * value if task.in_percent and value is not None else value
+            if len(self.tasks) == 1 and value is not None:
+                score = -value if task.lower_is_better else value
         if self.options.baselines:
-            main["delta_m"] = score = delta_m(final, self.options.baselines)
+            directions = {name: task.lower_is_better for name, task in self.tasks.items()}
+            main["delta_m"] = score = delta_m(final, self.options.baselines, directions)
         return main, score
 
     def _peak_memory_mb(self) -> float:

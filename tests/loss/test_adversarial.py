@@ -48,8 +48,8 @@ def test_maps_are_float32_whatever_the_network_computes_in():
 
 
 def test_task_without_map_and_depth_without_range_are_refused():
-    with pytest.raises(ValueError, match="'edges', only for semseg, depth, normals"):
-        alignment_map("edges", torch.zeros(1, 2, 2, 2), (2, 2))
+    with pytest.raises(ValueError, match="'disp'"):
+        alignment_map("disp", torch.zeros(1, 1, 2, 2), (2, 2))
     with pytest.raises(ValueError, match="needs depth_range"):
         alignment_map("depth", torch.zeros(1, 1, 2, 2), (2, 2))
 

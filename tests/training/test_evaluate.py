@@ -22,3 +22,14 @@ def test_every_run_measures_the_weights_of_its_time():
         assert evaluator.run(network, should_stop=lambda: True) is None
     assert first.n_images == 2 and again.losses == first.losses
     assert changed.losses["depth_0"] != pytest.approx(first.losses["depth_0"], rel=1e-3)
+
+
+def test_references_that_are_read_otherwise_than_written_are_warned_of(caplog):
+    """The published files mark edges as better lower, and give some shares as fractions."""
+    references = "{baselines: {semseg: 0.78, depth: 0.9, normals: 10, edges: 10}, gammas: {semseg: 0, edges: 1}}"
+    experiment = small_experiment("predict", setup__loss__kwargs=references)
+    with caplog.at_level("WARNING", logger="densemtl"):
+        evaluator = build_evaluator(experiment, torch.device("cpu"), Processes(), build_data=build_noise)
+    assert evaluator.options.baselines == {"semseg": 78, "depth": 0.9, "normals": 10, "edges": 10}
+    ignored, fraction = caplog.messages
+    assert "gammas.edges: 1 is ignored" in ignored and "baselines.semseg: 0.78 is read as a fraction" in fraction

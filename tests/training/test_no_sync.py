@@ -9,6 +9,7 @@ from training.build import build_setting
 from training.distributed import Processes
 from training.setting import to_device
 from utils.config.load import load_experiment
+from utils.geometry import resize
 
 CPU = torch.device("cpu")
 DATASETS = ("cityscapes", "synthia", "vkitti2", "nyudv2")
@@ -92,8 +93,9 @@ def test_measuring_a_batch_never_waits(files):
         predictions = setting.model(batch["image"])
         losses = evaluator.loss(predictions, batch)
         for measure in evaluator.measures.values():
-            decoded = evaluator.decoder(measure.task, predictions[measure.task][measure.scale], size)
-            measure.metric.update(decoded, *evaluator.truth(measure.task, batch))
+            task = evaluator.tasks[measure.task]
+            decoded = task.decode(resize(predictions[measure.task][measure.scale], size))
+            measure.metric.update(decoded, *task.truth(batch))
     assert all(torch.isfinite(value) for value in losses.values())
     scores = [measure.metric.compute() for measure in evaluator.measures.values()]
     assert all(value is not None for figures in scores for name, value in figures.items() if name != "IoU")

@@ -273,12 +273,6 @@ def test_an_empty_subsection_is_its_default(tmp_path: Path):
 @pytest.mark.parametrize(
     ("example", "overrides", "warned"),
     [
-        (
-            nyudv2,
-            ["setup.loss.kwargs.gammas={semseg: 0, depth: 1, normals: 1, edges: 1}"],
-            "gammas.edges: 1 is ignored",
-        ),
-        (nyudv2, ["setup.loss.kwargs.gammas={semseg: 0, depth: 1, normals: 1, edges: 0}"], None),
         (adaptation, ["optim.clip_grad_norm=10"], "optim.clip_grad_norm: applies"),
         (adaptation, ["optim.clip_grad_norm=10", "training.da.doda=False"], None),
         (adaptation, [], None),
