@@ -1,7 +1,6 @@
 """From the `setup` section of a config to the network; no module of the networks themselves knows a config."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from models.baseline import Baseline
@@ -14,7 +13,6 @@ from models.exchange import ExchangeBlock, ExchangeDesign
 from models.network import MultiTaskNetwork
 from models.padnet import PADNet, PADNetHead
 from models.pose import PoseNet
-from models.published import to_published
 from models.threeways import ThreeWays
 from models.video_depth import VideoDepth, motion_counts
 from models.weights import read_weights
@@ -176,10 +174,7 @@ def _load_pretrained(main: MultiTaskNetwork, pose_net: PoseNet | None, setup: Se
         )
     else:
         _require_archive(pretrain, download_dir)
-        # The archive has the published names of a decoder alone, whatever the network it goes into.
-        alone = setup.model_copy(update={"name": "baseline"})
-        names = partial(to_published, setup=alone, aliases=False)
-        load_archive(download_dir / pretrain, main, pose_net, to_published=names)
+        load_archive(download_dir / pretrain, main, pose_net)
 
 
 def _require_archive(name: str, download_dir: Path) -> None:

@@ -5,7 +5,7 @@ semi-supervised setting from one (Lopes et al., WACV 2023, sec. 4). Formats: Mon
 "Three Ways to Improve Semantic Segmentation with Self-Supervised Depth Estimation" (Hoyer et al., CVPR 2021).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -13,18 +13,17 @@ from torch import Tensor
 from models.decoder import Decoder
 from models.network import MultiTaskNetwork
 from models.pose import PoseNet
+from models.published import decoder_names, rename
 from models.weights import load_strictly, load_without_code
 from utils.console import LOGGER
 from utils.errors import UserError
-
-Rename = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 
 FILES = ("encoder.pth", "pose_encoder.pth", "pose.pth", "depth.pth")
 PUBLISHED_ARCHIVE = "mono_cityscapes_1024x512_r101dil_aspp_dec6_lr5_fd2_crop512x512bs4"
 PROJECT = "https://github.com/lhoyer/improving_segmentation_with_selfsupervised_depth"
 
 
-def load_archive(folder: Path, main: MultiTaskNetwork, pose_net: PoseNet, *, to_published: Rename) -> None:
+def load_archive(folder: Path, main: MultiTaskNetwork, pose_net: PoseNet) -> None:
     """Fill encoder, pose network and every skip decoder.
 
     The encoders and the pose decoder must fit. A task's decoder takes the layers that agree with it in name and shape,
@@ -34,7 +33,6 @@ def load_archive(folder: Path, main: MultiTaskNetwork, pose_net: PoseNet, *, to_
         folder: the archive.
         main: the multi-task network.
         pose_net: the pose network.
-        to_published: renames weights of `main.heads` to the published names of decoders without exchanges.
 
     Raises:
         UserError: files that are damaged or do not fit.
@@ -45,7 +43,7 @@ def load_archive(folder: Path, main: MultiTaskNetwork, pose_net: PoseNet, *, to_
     load_strictly(pose_net.decoder, pose, source=str(folder / FILES[2]))
     for task, head in main.heads.items():
         if isinstance(head, Decoder):
-            n_taken, n_all = _fill_decoder(head, depth, f"heads.{task}.", to_published)
+            n_taken, n_all = _fill_decoder(head, depth)
             LOGGER.info("%s: %d of %d decoder weights of %s taken", folder / FILES[3], n_taken, n_all, task)
 
 
@@ -62,14 +60,14 @@ def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
-def _fill_decoder(head: Decoder, depth: Mapping[str, Tensor], prefix: str, to_published: Rename) -> tuple[int, int]:
+def _fill_decoder(head: Decoder, depth: Mapping[str, Tensor]) -> tuple[int, int]:
     """Copy what agrees; returns the numbers of weights copied and of weights that could have been."""
-    own = {prefix + name: value for name, value in head.state_dict().items() if not name.startswith("predictions.")}
-    published = to_published(own)
-    found = {ours: depth.get(theirs.removeprefix(prefix)) for ours, theirs in zip(own, published, strict=True)}
+    names = decoder_names(head)
+    own = {name: value for name, value in head.state_dict().items() if not name.startswith("predictions.")}
+    found = {name: depth.get(rename(name, names)) for name in own}
     # Module by module: a bias of the right shape is worth nothing beside a weight of the wrong one.
     misfits = [_module(name) for name, value in found.items() if value is None or value.shape != own[name].shape]
-    taken = {name.removeprefix(prefix): found[name] for name in own if _module(name) not in misfits}
+    taken = {name: found[name] for name in own if _module(name) not in misfits}
     head.load_state_dict(taken, strict=False)
     return len(taken), len(own)
 

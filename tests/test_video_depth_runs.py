@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import training.video_depth
+from models.build import build_model
 from models.published import is_published, to_published
 from tests.helpers.runs import fails, only_run_folder, run_folders, run_here
 from tests.helpers.video_runs import (
@@ -92,8 +93,8 @@ def test_disparity_is_measured_with_and_without_median_scaling(finished):
 def test_evaluation_reproduces_the_run_from_weights_of_either_naming(finished, monkeypatch, logs, tmp_path, published):
     weights = finished / "best_model.pkl"
     if published:
-        setup = experiment("evaluate").config.setup
-        state = to_published(torch.load(weights, weights_only=True), setup)
+        network = build_model(experiment("evaluate").config.setup, pretrained=False)
+        state = to_published(torch.load(weights, weights_only=True), network)
         assert is_published(state) and {name.split(".")[0] for name in state} == {"main", "monodepth"}
         weights = tmp_path / "published.pkl"
         torch.save(state, weights)

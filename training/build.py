@@ -25,7 +25,6 @@ from models.decoder import Decoder
 from models.discriminator import Discriminator
 from models.encoder import Encoder
 from models.feature_distance import FeatureDistance
-from models.published import load_weights
 from models.weights import read_weights
 from optim.build import build_optimizer, build_scheduler
 from optim.groups import parameter_groups
@@ -33,12 +32,12 @@ from training.adaptation import Adaptation, AdaptationOptions, Aligned
 from training.device import runs_channels_last
 from training.distributed import Processes
 from training.evaluate import Evaluator
-from training.fine_tuning import start_from
 from training.precision import Precision
 from training.setting import Engine, Setting
 from training.supervised import Supervised
 from training.tasks import Task, build_tasks
 from training.video_depth import VideoDepthTraining
+from training.weights import load_strictly, start_from
 from utils.config.load import Experiment
 from utils.config.schema import Config
 from utils.config.schema.optim import AdamConfig, AdamKwargs, PolyKwargs, PolyScheduler
@@ -58,7 +57,7 @@ def build_network(experiment: Experiment, device: torch.device, *, weights: Path
     """
     config = experiment.config
     network = build_model(config.setup, pretrained=False, frame_ids=config.data.source.frame_ids)
-    load_weights(network, read_weights(weights), config.setup)
+    load_strictly(network, read_weights(weights), config.setup)
     return _place(network, config, device, trains=False).eval()
 
 

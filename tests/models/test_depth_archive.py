@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from models.build import build_model
 from models.depth_archive import FILES, PUBLISHED_ARCHIVE
-from models.published import to_published
+from models.published import decoder_names, rename
 from models.video_depth import VideoDepth
 from tests.helpers.model_setups import setup_section
 from utils.config.schema.setup import SetupConfig
@@ -43,18 +43,14 @@ def archive(tmp_path: Path) -> dict[str, dict[str, Tensor]]:
         "pose": random_state(model.pose_net.decoder, 3),
         "depth": random_state(model.main.heads["disp"], 4),
     }
-    single_task = make_setup("baseline", pretrain="none")
-    depth = {f"heads.disp.{name}": value for name, value in parts["depth"].items()}
+    names = decoder_names(model.main.heads["disp"])
     classifier = {"encoder.fc.weight": torch.rand(1000, 512), "encoder.fc.bias": torch.rand(1000)}
     sizes = {"height": 512, "width": 1024, "use_stereo": False}
     files = {
         "encoder": {f"encoder.{name}": value for name, value in parts["encoder"].items()} | classifier | sizes,
         "pose_encoder": {f"encoder.{name}": value for name, value in parts["pose_encoder"].items()} | classifier,
         "pose": parts["pose"],
-        "depth": {
-            name.removeprefix("heads.disp."): value
-            for name, value in to_published(depth, single_task, aliases=False).items()
-        },
+        "depth": {rename(name, names): value for name, value in parts["depth"].items()},
     }
     assert "decoder.0.convs.0.0.weight" in files["depth"] and "decoder.17.conv.bias" in files["depth"]
     (tmp_path / NAME).mkdir()
