@@ -57,6 +57,7 @@ def build_network(experiment: Experiment, device: torch.device, *, weights: Path
     """
     config = experiment.config
     network = build_model(config.setup, pretrained=False, frame_ids=config.data.source.frame_ids)
+    _require_size(network, config)
     load_weights(network, read_weights(weights), config.setup)
     return _place(network, config, device, trains=False).eval()
 
@@ -137,6 +138,7 @@ def build_setting(
         download_dir=Path(os.environ.get("DOWNLOAD_DIR") or "downloads"),
         frame_ids=config.data.source.frame_ids,
     )
+    _require_size(network, config)
     network = _place(network, config, device)
     _checkpoint_activations(network, config)
     processes.broadcast_(network.state_dict().values())
@@ -241,6 +243,14 @@ def _class_subsets(class_names: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
     if len(class_names) != 16:
         return {}
     return {"13": tuple(i for i, name in enumerate(class_names) if name not in ("wall", "fence", "pole"))}
+
+
+def _require_size(network: nn.Module, config: Config) -> None:
+    """Raise a UserError for images whose coarsest maps a skip decoder cannot pad by reflection."""
+    least = 2 * config.setup.model.output_stride
+    height, width = config.data.source.output_size
+    if min(height, width) < least and any(isinstance(module, Decoder) for module in network.modules()):
+        raise UserError(f"data: images of {width}x{height} are too small, each side needs {least} pixels or more")
 
 
 def _precision(config: Config, device: torch.device) -> Precision:

@@ -35,7 +35,7 @@ class MemoryRecorder(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         outputs = func(*args, **(kwargs or {}))
         for value in outputs if isinstance(outputs, tuple | list) else [outputs]:
-            if isinstance(value, torch.Tensor) and value.dim() == 4 and value.shape[1] > 1 and value[0, 0].numel() > 9:
+            if isinstance(value, torch.Tensor) and value.dim() == 4 and value.shape[1] > 1 and value[0, 0].numel() > 16:
                 converts = any(word in str(func) for word in ("clone", "contiguous", "_to_copy"))
                 if converts or (value.stride(1) != 1 and any(value.stride())):
                     self.found.append(f"{func} {tuple(value.shape)} {value.stride()}")
