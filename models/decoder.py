@@ -12,10 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.upsampling import convolve_doubled, pad_by_one
+from models.upsampling import convolve_doubled
 from utils.checkpointing import run_checkpointed
 from utils.convolution import Conv2d, convolve
-from utils.errors import UserError
 from utils.layers import ConvNormReLU
 from vendor.three_ways.aspp import ASPP
 
@@ -240,11 +239,8 @@ def common_width(heads: Mapping[str, Decoder], level: int) -> int:
 def _reflect(x: Tensor) -> Tensor:
     """Pad [B,C,h,w] by one pixel a side, mirrored at the border: [B,C,h+2,w+2]."""
     if min(x.shape[-2:]) < 2:
-        raise UserError(
-            f"the images are too small: a decoder level of {x.shape[-2]}x{x.shape[-1]} (height x width) cannot "
-            "be padded by reflection. Each side needs twice the encoder's output stride (16 dilated, else 32) or more"
-        )
-    return pad_by_one(x, mode="reflect")
+        raise ValueError(f"a map of {x.shape[-2]}x{x.shape[-1]} (height x width) cannot be padded by reflection")
+    return F.pad(x, (1, 1, 1, 1), mode="reflect")
 
 
 def _skip(channels: int, n_project_skip_ch: int) -> tuple[nn.Module, int]:

@@ -127,10 +127,6 @@ def test_pretrain_of_an_unknown_name():
     "setup, message",
     [
         (narrow_setup(model={"use_dilation": [False, False, True]}), "resnet18 has no dilated form"),
-        (narrow_setup(kwargs={"enc_layers": [[4, 3, 2], [0]]}), "decoder sections must be the levels"),
-        (narrow_setup(kwargs={"stages": [2]}), r"exchanges must be at the ends \[1\].*got \[2\]"),
-        (narrow_setup(["depth"]), "an exchange needs two tasks or more"),
-        (narrow_setup(kwargs={"source_order": {"depth": ["edges"]}}), "source_order of 'depth'"),
     ],
 )
 def test_options_that_do_not_go_together_are_the_users_mistake(setup, message):
