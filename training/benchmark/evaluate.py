@@ -24,6 +24,7 @@ from training.distributed import Processes
 from training.evaluate import Evaluator
 from training.setting import to_device
 from utils.config.load import Experiment
+from utils.geometry import resize
 from utils.seed import seed_everything
 
 Figures = dict[str, dict[str, Any]]
