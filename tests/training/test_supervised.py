@@ -6,7 +6,8 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from loss.build import build_loss
-from optim.build import build_optimizer, build_scheduler, parameter_groups
+from optim.build import build_optimizer, build_scheduler
+from optim.groups import parameter_groups
 from training.distributed import Processes
 from training.precision import Precision
 from training.setting import Engine
@@ -18,6 +19,8 @@ CPU = torch.device("cpu")
 
 class Pixelwise(nn.Module):
     """Logits of three classes from each pixel alone: no sample knows of another."""
+
+    tasks = ()
 
     def __init__(self) -> None:
         super().__init__()
