@@ -9,15 +9,7 @@ import torch
 from torch import nn
 
 from dataset.base import DenseDataset
-from dataset.build import build_dataset
-from dataset.experiment import (
-    DatasetBuilder,
-    open_dataset,
-    pose_sees_uncropped,
-    target_use,
-    training_use,
-    validation_use,
-)
+from dataset.experiment import Datasets, open_dataset, open_datasets, pose_sees_uncropped, validation_use
 from loss.build import build_loss
 from loss.build_video import build_photometric
 from metrics.build import build_metric
@@ -67,15 +59,16 @@ def build_evaluator(
     processes: Processes,
     *,
     debug: bool = False,
-    build_data: DatasetBuilder = build_dataset,
+    dataset: DenseDataset | None = None,
 ) -> Evaluator:
-    """What measures a network on the validation split; arguments as of `build_setting`.
+    """What measures a network on `dataset` (default: the experiment's validation split); more as in `build_setting`.
 
     Raises:
         UserError: The dataset is not there, or not as it should be.
     """
     config = experiment.config
-    dataset = open_dataset(experiment, validation_use(config), build=build_data)
+    if dataset is None:
+        dataset = open_dataset(experiment, validation_use(config))
     baselines = config.loss.kwargs.baselines
     return Evaluator(
         network=network,
@@ -106,7 +99,7 @@ def build_setting(
     *,
     resumes: bool,
     debug: bool = False,
-    build_data: DatasetBuilder = build_dataset,
+    datasets: Datasets | None = None,
 ) -> tuple[Setting, Evaluator]:
     """The way of training that an experiment asks for, and the evaluator of its network.
 
@@ -116,13 +109,13 @@ def build_setting(
         processes: This process's place.
         resumes: The weights come from a checkpoint, so pretrained ones are not fetched.
         debug: Validate one batch only.
-        build_data: Makes every dataset; a benchmark has it make random ones.
+        datasets: What to train on; default: the experiment's.
 
     Raises:
         UserError: Data or pretrained weights that are not there, options that do not go together.
     """
     config = experiment.config
-    dataset = open_dataset(experiment, training_use(config), build=build_data)
+    datasets = datasets or open_datasets(experiment)
     network = build_model(
         config.setup,
         pretrained=not resumes,
@@ -132,7 +125,7 @@ def build_setting(
     network = _place(network, config, device)
     _checkpoint_activations(network, config)
     processes.broadcast_(network.state_dict().values())
-    evaluator = build_evaluator(experiment, network, device, processes, debug=debug, build_data=build_data)
+    evaluator = build_evaluator(experiment, network, device, processes, debug=debug, dataset=datasets.validation)
     optimizer = build_optimizer(config.optim, parameter_groups(network, config.setup.lr), device=device)
     engine = Engine(
         optimizer=optimizer,
@@ -150,13 +143,13 @@ def build_setting(
             photometric=build_photometric(config.loss, config.data.source.frame_ids),
             feature_distance=_feature_distance(config, device),
             uncropped_pose=pose_sees_uncropped(config),
-            dataset=dataset,
+            dataset=datasets.train,
             engine=engine,
         )
     elif config.training.da is not None:
-        setting = _adaptation(experiment, network, forward, dataset, evaluator, engine, build_data)
+        setting = _adaptation(experiment, network, forward, datasets, evaluator, engine)
     else:
-        setting = Supervised(model=network, forward=forward, loss=evaluator.loss, dataset=dataset, engine=engine)
+        setting = Supervised(model=network, forward=forward, loss=evaluator.loss, dataset=datasets.train, engine=engine)
     return setting, evaluator
 
 
@@ -164,10 +157,9 @@ def _adaptation(
     experiment: Experiment,
     network: nn.Module,
     forward: Callable[..., Any],
-    source: DenseDataset,
+    datasets: Datasets,
     evaluator: Evaluator,
     engine: Engine,
-    build_data: DatasetBuilder,
 ) -> Adaptation:
     """Domain adaptation: a discriminator with its optimizer for every aligned (task, scale)."""
     config = experiment.config
@@ -185,14 +177,12 @@ def _adaptation(
         )
         scheduler = build_scheduler(DISCRIMINATOR_SCHEDULE, optimizer, iterations=horizon)
         aligned.append(Aligned(task, scale, discriminator, optimizer, scheduler))
-    use = target_use(config)
-    target = None if use is None else open_dataset(experiment, use, build=build_data)
     return Adaptation(
         model=network,
         forward=forward,
         loss=evaluator.loss,
-        source=source,
-        target=target,
+        source=datasets.train,
+        target=datasets.target,
         aligned=aligned,
         options=AdaptationOptions(
             start=da.start, adversarial_weight=da.lambda_adv_ent, discriminator_weight=da.lambda_disc_ent

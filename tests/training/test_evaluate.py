@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from dataset.noise import build_noise
 from models.build import build_model
 from tests.helpers.runs import few_threads, small_experiment
 from training.benchmark.evaluate import plain_loop
+from training.benchmark.noise_data import noise_datasets
 from training.build import build_evaluator
 from training.distributed import Processes
 
@@ -25,7 +25,8 @@ def evaluator():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, std=0.1)
             nn.init.uniform_(module.running_var, 0.5, 2)
-    evaluator = build_evaluator(experiment, network.train(), CPU, Processes(), build_data=build_noise)
+    dataset = noise_datasets(experiment.config).validation
+    evaluator = build_evaluator(experiment, network.train(), CPU, Processes(), dataset=dataset)
     evaluator.options = replace(evaluator.options, limit=2, n_logged=0)
     with few_threads():
         yield evaluator

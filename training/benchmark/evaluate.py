@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from dataset.loader import eval_loader
-from dataset.noise import build_noise
 from models.build import build_model
 from models.folding import fold_batch_norms
+from training.benchmark.noise_data import noise_datasets
 from training.benchmark.textbook import textbook
 from training.build import build_evaluator
 from training.distributed import Processes
@@ -50,7 +50,8 @@ def evaluate(experiment: Experiment, device: torch.device, *, images: int, repea
     network = build_model(config.setup, pretrained=False, frame_ids=config.data.source.frame_ids).to(device)
     memory_format = torch.channels_last if config.training.channels_last else torch.contiguous_format
     placed = copy.deepcopy(network).to(memory_format=memory_format)
-    evaluator = build_evaluator(experiment, placed, device, Processes(), build_data=build_noise)
+    dataset = noise_datasets(config).validation
+    evaluator = build_evaluator(experiment, placed, device, Processes(), dataset=dataset)
     evaluator.options = replace(evaluator.options, limit=images, n_logged=0)
     plain, last = textbook(network), textbook(network).to(memory_format=torch.channels_last)
     folded = textbook(fold_batch_norms(network))
