@@ -146,14 +146,11 @@ def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
 
 
 def _maps(arrays: Arrays, transform: SampleTransform) -> dict[str, Tensor]:
-    maps = {}
-    for kind in ("semseg", "edges"):
-        if kind in arrays:
-            maps[kind] = torch.from_numpy(transform.map(arrays[kind])).long()
+    maps = {kind: transform.map(arrays[kind]).astype(np.int64) for kind in ("semseg", "edges") if kind in arrays}
     if "depth" in arrays:
-        maps["depth"] = torch.from_numpy(transform.map(arrays["depth"]))[None]
+        maps["depth"] = transform.map(arrays["depth"])[None]
         maps["depth_mask"] = maps["depth"] > 0
     if "normals" in arrays:
-        maps["normals"] = torch.from_numpy(transform.normals(arrays["normals"]))
-        maps["normals_mask"] = (maps["normals"] != 0).any(dim=0, keepdim=True)
-    return maps
+        maps["normals"] = transform.normals(arrays["normals"])
+        maps["normals_mask"] = (maps["normals"] != 0).any(axis=0, keepdims=True)
+    return {name: torch.from_numpy(values) for name, values in maps.items()}

@@ -109,6 +109,7 @@ def test_other_options_need_no_new_preparation(roots, tmp_path, name, overrides,
 
 def test_experiments_share_a_folder_and_add_what_is_missing(roots, tmp_path, read):
     choices = [("depth only", {}), ("nyudv2", {}), ("nyudv2", {"size": (48, 32)}), ("fs", {}), ("adaptation", {})]
+    choices.append(("video", {"only_sequences_with_segmentation": False}))
     counts = []
     for name, options in choices:
         read.clear()
@@ -116,16 +117,10 @@ def test_experiments_share_a_folder_and_add_what_is_missing(roots, tmp_path, rea
         assert len(read) == len(set(read))
         counts.append(len(read))
     # Of each image of NYUDv2: image and depth; labels, normals and edges; all five; of 4 streets image, labels, depth;
-    # then nothing but the 10 of SYNTHIA.
-    assert counts == [3 * 2, 3 * 3, 3 * 5, 4 * 3, 10 * 3]
+    # nothing but the 10 of SYNTHIA; every frame of three videos once, and the labels, which now must fit those.
+    assert counts == [3 * 2, 3 * 3, 3 * 5, 4 * 3, 10 * 3, 3 * 3 + 3]
     for name, options in choices:
         assert_same_samples(experiment(name, roots, prepared=tmp_path, **options), experiment(name, roots, **options))
-
-
-def test_a_video_frame_is_stored_once(roots, tmp_path):
-    prepare(experiment("video", roots, prepared=tmp_path, only_sequences_with_segmentation=False))
-    # 3 recordings of 3 frames; of validation, which reads no neighbours, the single image
-    assert len(list(tmp_path.glob("*/image/**/*.npy"))) == 3 * 3 + 1
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -134,12 +129,12 @@ def test_samples_are_copies_in_any_process(roots, tmp_path, workers):
     prepare(prepared)
     dataset = pickle.loads(pickle.dumps(open_all(prepared)[0]))
     stored = {path: path.read_bytes() for path in tmp_path.rglob("*.npy")}
-    [expected] = [next(iter(train_loader(dataset, batch_size=2, workers=0, seed=5)))]
-    batch = next(iter(train_loader(dataset, batch_size=2, workers=workers, seed=5)))
+    batch, expected = (next(iter(train_loader(dataset, batch_size=2, workers=n, seed=5))) for n in (workers, 0))
     assert_same(batch, expected)
-    for value in batch.values():
+    for value in dataset[0].values():
         if torch.is_tensor(value):
             value.zero_()
+    assert_same(next(iter(train_loader(dataset, batch_size=2, workers=0, seed=5))), expected)
     assert {path: path.read_bytes() for path in stored} == stored
     assert all(np.load(path).size for path in stored)  # plain .npy files
 

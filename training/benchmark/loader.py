@@ -86,9 +86,9 @@ def _in_turns(dataset: DenseDataset, count: int, *, batch: int, repeats: int) ->
         for start in range(0, count, batch):
             keys = [(repeat, index) for index in range(start, start + batch)]
             for work in (decode, load) if repeat % 2 else (load, decode):
-                begun = time.perf_counter()
+                started = time.perf_counter()
                 work(keys)
-                seconds[work].append((time.perf_counter() - begun) / batch)
+                seconds[work].append((time.perf_counter() - started) / batch)
     uncounted = count // batch
     return seconds[decode][uncounted:], seconds[load][uncounted:]
 
@@ -121,7 +121,7 @@ def _rate(dataset: DenseDataset, *, batch: int, workers: int, batches: int) -> f
     stream = iter(train_loader(dataset, batch_size=batch, workers=workers, seed=0))
     for _ in itertools.islice(stream, WARM_UP * workers):
         pass
-    begun = time.perf_counter()
+    started = time.perf_counter()
     for _ in itertools.islice(stream, batches):
         pass
-    return batch * batches / (time.perf_counter() - begun)
+    return batch * batches / (time.perf_counter() - started)
