@@ -65,10 +65,11 @@ class View:
         index = np.full(len(rays.plane), -1)
         depth = np.full(len(rays.plane), np.inf)
         x, y = np.ascontiguousarray(rays.plane.T)
-        for number, (left, right, top, bottom) in enumerate(self._windows):
+        lefts, rights, tops, bottoms = self._windows.T
+        overlaps = (lefts <= x.max()) & (rights >= x.min()) & (tops <= y.max()) & (bottoms >= y.min())
+        for number in np.flatnonzero(overlaps):
+            left, right, top, bottom = self._windows[number]
             chosen = np.flatnonzero((x >= left) & (x <= right) & (y >= top) & (y <= bottom))
-            if not len(chosen):
-                continue
             shape = self.shapes[number]
             origin = (self.origin - shape.centre) @ shape.rotation
             entry = shape.entry(origin, rays.directions[chosen] @ shape.rotation)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,8 @@ from dataset.demo.generate import MANIFEST, generate
 from dataset.demo.world import World
 from utils.errors import UserError
 
-TINY = World(scenes=3, size=(32, 24), truth=True)
+TINY = World(scenes=2, size=(32, 24), truth=True)
+WRONG = {"scenes": 0, "val_scenes": 10, "frames": 11, "size": (64, 8), "style": "noir", "seed": -1}
 WORDS = ["--scenes", "2", "--size", "32x24"]
 
 
@@ -27,11 +29,8 @@ def digests(root: Path) -> dict[str, str]:
 def test_the_same_seed_gives_the_same_files_by_however_many_processes(tmp_path, layout):
     first = digests(generate(tmp_path / "a", (layout,), TINY)[layout])
     assert first == digests(generate(tmp_path / "b", (layout,), TINY, workers=2)[layout])
-    other = digests(generate(tmp_path / "c", (layout,), World(scenes=3, size=(32, 24), truth=True, seed=1))[layout])
+    other = digests(generate(tmp_path / "c", (layout,), replace(TINY, seed=1))[layout])
     assert first.keys() == other.keys() and first != other
-    assert {f"truth/{kind}" for kind in ("depth", "normals", "pose", "intrinsics")} < {
-        str(Path(p).parent) for p in first
-    }
 
 
 def test_by_default_a_fifth_is_for_validation_and_sizes_are_a_quarter(tmp_path):
@@ -45,7 +44,7 @@ def test_an_earlier_demo_world_is_replaced_whole(tmp_path):
     (tmp_path / "nyudv2").mkdir()  # an empty folder is fine
     generate(tmp_path, ("nyudv2", "vkitti2"), TINY)
     before = digests(tmp_path / "vkitti2")
-    root = generate(tmp_path, ("nyudv2",), World(scenes=1, size=(32, 24)))["nyudv2"]
+    root = generate(tmp_path, ("nyudv2",), replace(TINY, scenes=1, val_scenes=0))["nyudv2"]
     assert len(list((root / "images").iterdir())) == 1
     assert digests(tmp_path / "vkitti2") == before
     assert json.loads((tmp_path / MANIFEST).read_text()).keys() == {"nyudv2", "vkitti2"}
@@ -54,10 +53,11 @@ def test_an_earlier_demo_world_is_replaced_whole(tmp_path):
 
 def test_somebody_elses_files_are_left_alone(tmp_path):
     (tmp_path / "nyudv2").mkdir()
-    precious = tmp_path / "nyudv2" / "precious.txt"
-    precious.write_text("real data")
+    (tmp_path / "nyudv2" / "precious.txt").write_text("real data")
     with pytest.raises(UserError, match="nyudv2: is not empty"):
         generate(tmp_path, ("vkitti2", "nyudv2"), TINY)
+    with pytest.raises(UserError, match="cannot write to .*precious"):
+        generate(tmp_path / "nyudv2" / "precious.txt", ("nyudv2",), TINY)
     assert [path.name for path in tmp_path.rglob("*")] == ["nyudv2", "precious.txt"]  # nothing was begun
     (tmp_path / MANIFEST).write_text("[not json")
     with pytest.raises(UserError, match=f"{MANIFEST}: is not the manifest"):
@@ -78,20 +78,10 @@ def test_an_interrupted_run_leaves_the_earlier_world(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"nyudv2", MANIFEST}
 
 
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ({"scenes": 0}, "scenes: must be at least 1, got 0"),
-        ({"val_scenes": 10}, "val_scenes: must be 0..9 of 10 scenes, got 10"),
-        ({"frames": 11}, "frames: must be 1..10 per scene, got 11"),
-        ({"size": (64, 8)}, "size: must be at least 16"),
-        ({"style": "noir"}, "style: must be one of source, target, got 'noir'"),
-        ({"seed": -1}, "seed: must be at least 0, got -1"),
-    ],
-)
-def test_settings_out_of_range(setting, message):
-    with pytest.raises(UserError, match=re.escape(message)):
-        World(**setting)
+@pytest.mark.parametrize(("key", "value"), WRONG.items())
+def test_settings_out_of_range(key, value):
+    with pytest.raises(UserError, match=re.escape(f"{key}: must be ") + ".*" + re.escape(f"got {value!r}")):
+        World(**{key: value})
 
 
 def test_command_line_says_what_it_wrote_and_how_to_use_it(tmp_path, capsys):
@@ -102,12 +92,8 @@ def test_command_line_says_what_it_wrote_and_how_to_use_it(tmp_path, capsys):
         assert f"{name.upper()}_DIR={tmp_path / name}" in line and (tmp_path / name).is_dir()
 
 
-@pytest.mark.parametrize(("words", "message"), [([], "cannot write to"), (["--size=0.5x3"], "'0.5x3' is not a size")])
-def test_command_line_shows_the_users_mistake_without_a_traceback(tmp_path, capsys, words, message):
-    (tmp_path / "file").touch()
-    try:
-        status = main([str(tmp_path / "file"), *WORDS, *words])
-    except SystemExit as stop:
-        status = stop.code
-    error = capsys.readouterr().err
-    assert status == 2 and message in error.splitlines()[-1] and "Traceback" not in error
+@pytest.mark.parametrize("size", ["160", "0.5x3", "-1x20"])
+def test_command_line_explains_sizes(size, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["out", f"--size={size}"])
+    assert f"'{size}' is not a size" in capsys.readouterr().err

@@ -1,6 +1,6 @@
 """The demo world proves geometry: normals from true depth, and frames from their neighbours by true depth and pose."""
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import cv2
 import numpy as np
@@ -10,24 +10,18 @@ from scipy.ndimage import binary_dilation, map_coordinates
 FAR = 1e4  # metres: stands for the sky's infinite depth
 
 
-class Shot(NamedTuple):
-    rgb: np.ndarray
-    depth: np.ndarray
-    normals: np.ndarray
-    pose: np.ndarray
-    intrinsics: np.ndarray
+Shot = namedtuple("Shot", "rgb depth normals pose intrinsics")
 
 
 @pytest.fixture(scope="module")
-def triplets(demo_truth_cityscapes) -> list[tuple[Shot, Shot, Shot]]:
+def triplets(demo_truth_cityscapes) -> list[list[Shot]]:
     """Previous, annotated and next frame of every scene."""
     shots = []
     for image in sorted(demo_truth_cityscapes.glob("leftImg8bit_sequence/*/*/*")):
         stem = image.name.removesuffix("_leftImg8bit.png")
         maps = [np.load(demo_truth_cityscapes / "truth" / kind / f"{stem}.npy") for kind in Shot._fields[1:]]
         shots.append(Shot(cv2.imread(str(image))[..., ::-1] / 255, *maps))
-    assert len(shots) == 9
-    return list(zip(*[iter(shots)] * 3, strict=True))
+    return [shots[:3], shots[3:6], shots[6:]]
 
 
 def points(shot: Shot, scale: float = 1.0) -> np.ndarray:
@@ -68,33 +62,19 @@ def test_normals_from_true_depth(triplets):
 
 
 @pytest.mark.parametrize("neighbour", [0, 2])
-def test_a_neighbour_warped_by_true_depth_and_pose_is_the_frame(triplets, neighbour):
+def test_a_neighbour_warped_by_true_depth_and_pose_alone_is_the_frame(triplets, neighbour):
     for triplet in triplets:
         source, target = triplet[neighbour], triplet[1]
         error, visible = warp(source, target)
-        unmoved = np.abs(source.rgb - target.rgb).mean(axis=-1)
+        still, _ = warp(source._replace(pose=target.pose), target)
+        far, _ = warp(source, target, scale=1.5)
         assert visible.mean() > 0.6
-        assert 5 * error[visible].mean() < unmoved[visible].mean()
-
-
-def test_wrong_depth_or_pose_explains_frames_three_times_worse(triplets):
-    """The photometric idea: at each pixel the better of both neighbours, true geometry against wrong ones."""
-
-    def error(scale: float, *, moving: bool = True) -> float:
-        errors = []
-        for before, target, after in triplets:
-            sources = [shot if moving else shot._replace(pose=target.pose) for shot in (before, after)]
-            errors.append(np.minimum(*(warp(source, target, scale)[0] for source in sources)).mean())
-        return np.mean(errors)
-
-    assert 3 * error(1.0) < min(error(1.5), error(1.0, moving=False))
+        assert error[visible].mean() < min(still[visible].mean() / 5, far[visible].mean() / 3)
 
 
 def test_poses_are_rigid_and_drive_forward(triplets):
-    for before, target, after in triplets:
-        for shot in (before, target, after):
-            rotation = shot.pose[:3, :3]
-            np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
-            assert np.linalg.det(rotation) == pytest.approx(1)
+    for before, _, after in triplets:
+        rotation = after.pose[:3, :3]
+        np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
         x, y, z = (np.linalg.inv(before.pose) @ after.pose)[:3, 3]
-        assert z > 1 and abs(x) < 0.5 and abs(y) < 0.3
+        assert np.linalg.det(rotation) > 0 and z > 1 and abs(x) < 0.5 and abs(y) < 0.3

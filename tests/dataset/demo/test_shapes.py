@@ -5,7 +5,7 @@ import pytest
 
 from dataset.demo.builder import camera_pose
 from dataset.demo.raycast import View
-from dataset.demo.shapes import Box, Cylinder, Plane, Shape, Sphere, pitch, roll, yaw
+from dataset.demo.shapes import Box, Cylinder, Plane, Shape, Sphere, pitch, yaw
 
 ZERO = np.zeros(3)
 SPHERE, BOX, CYLINDER = Sphere(ZERO, 2.0), Box(ZERO, (1.0, 2.0, 3.0)), Cylinder(ZERO, (1.0, 2.0, 1.0))
@@ -18,16 +18,13 @@ PIXELS = np.stack(np.meshgrid(np.arange(40), np.arange(28)), axis=-1).reshape(-1
     ("shape", "origin", "direction", "expected"),
     [
         (SPHERE, (0, 0, -10), (0.1, 0, 1), (10 - np.sqrt(100 - 1.01 * 96)) / 1.01),
-        (SPHERE, (0, 0, -10), (0, 0, -1), np.inf),  # behind the camera
         (BOX, (-5, 0, 0), (2, 0, 0), 2.0),  # parameters, not metres
         (BOX, (2, 0, -10), (0, 0, 1), np.inf),  # parallel to four faces, outside
         (CYLINDER, (0, -6, 0), (0, 1, 0), 4.0),  # along the axis, onto the cap
-        (CYLINDER, (1.5, -6, 0), (0, 1, 0), np.inf),  # along the axis, beside it
         (CYLINDER, (0, -6, -3), (0, 1, 0.75), 4.0),  # over the rim onto the cap
         (PLANE, (0, 0, -4), (0.2, 0.1, 1), 4.0),
         (PLANE, (0, 0, -4), (0.3, 0, 1), np.inf),  # 1.2 to the right
         (PLANE, (0, 0, 4), (0, 0, -1), np.inf),  # from behind
-        (Plane(ZERO, np.inf), (0, 0, -4), (90, -7, 1), 4.0),
     ],
 )
 def test_hand_computed_hits(shape, origin, direction, expected):
@@ -56,18 +53,15 @@ def test_marching_along_random_rays_finds_the_same_hits_and_sides(shape):
     assert 50 < found.sum() < 300
     np.testing.assert_allclose(entry[found], steps[within.argmax(axis=0)][found], atol=1e-3)
     assert np.isfinite(entry[~found]).sum() <= 3  # the march may miss what grazes the solid
-    # Normals point out of the solid: a small step along them leaves it, a small step back enters.
     surface = origin + entry[found, None] * directions[found]
     normals = shape.normal(surface)
     np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1)
-    assert not inside(shape, surface + 1e-6 * normals).any()
+    assert not inside(shape, surface + 1e-6 * normals).any()  # they point out of the solid
     assert inside(shape, surface - 1e-6 * normals).mean() > 0.99
 
 
-def test_rotations_turn_the_way_their_docstrings_say():
-    assert (yaw(0.1) @ [0, 0, 1])[0] > 0  # right
-    assert (pitch(-0.1) @ [0, 0, 1])[1] > 0  # down, as y points down
-    assert (roll(0.1) @ [1, 0, 0])[1] > 0  # clockwise
+def test_yaw_turns_right_and_negative_pitch_down():
+    assert (yaw(0.1) @ [0, 0, 1])[0] > 0 < (pitch(-0.1) @ [0, 0, 1])[1]
 
 
 def test_whole_numbers_are_pixel_centres_and_depth_is_along_the_optical_axis():
@@ -80,14 +74,9 @@ def test_whole_numbers_are_pixel_centres_and_depth_is_along_the_optical_axis():
 def test_nearest_of_all_shapes_wherever_they_stand(pose):
     rng = np.random.default_rng(1)
     shapes = [Plane(np.array([0.0, 1.5, 0.0]), (4.0, np.inf, 0.0), pitch(-np.pi / 2))]
-    for kind, half in (
-        (Sphere, 0.7),
-        (Box, (0.3, 0.5, 1.0)),
-        (Cylinder, (0.5, 1.0, 0.5)),
-        (Plane, (1.0, 2.0, 0.0)),
-    ) * 12:
-        centre = rng.uniform((-6, -3, -6), (6, 3, 14))  # in front of the camera, beside it and behind it
-        shapes.append(kind(centre, half, yaw(rng.uniform(0, 6)) @ pitch(rng.uniform(0, 6))))
+    for shape in (SPHERE, BOX, CYLINDER, PLANE) * 12:  # in front of the camera, beside it and behind it
+        rotation = yaw(rng.uniform(0, 6)) @ pitch(rng.uniform(0, 6))
+        shapes.append(type(shape)(rng.uniform((-6, -3, -6), (6, 3, 14)), 0.4 * shape.half, rotation))
     view = View(shapes, pose, INTRINSICS)
     rays = view.rays(PIXELS)
     index, depth = view.cast(rays)
@@ -107,8 +96,5 @@ def test_movement_from_pixel_to_pixel(shape):
         rays = view.rays(np.array([[18.0, 12.0], [25.0, 17.0]]) + (u, v))
         return view.surface_points(0, rays.directions, view.cast(rays)[1])
 
-    step = 1e-4
-    du = (seen(step, 0).points - seen(-step, 0).points) / (2 * step)
-    dv = (seen(0, step).points - seen(0, -step).points) / (2 * step)
-    np.testing.assert_allclose(seen(0, 0).du, du, rtol=1e-5, atol=1e-8)
-    np.testing.assert_allclose(seen(0, 0).dv, dv, rtol=1e-5, atol=1e-8)
+    for moved, (u, v) in ((seen(0, 0).du, (1e-4, 0)), (seen(0, 0).dv, (0, 1e-4))):
+        np.testing.assert_allclose(moved, (seen(u, v).points - seen(-u, -v).points) / 2e-4, rtol=1e-5, atol=1e-8)
