@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,7 +79,7 @@ def test_an_interrupted_run_leaves_the_earlier_world(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("key", "value"), WRONG.items())
 def test_settings_out_of_range(key, value):
-    with pytest.raises(UserError, match=re.escape(f"{key}: must be ") + ".*" + re.escape(f"got {value!r}")):
+    with pytest.raises(UserError, match=f"{key}: must be .*, got "):
         World(**{key: value})
 
 

@@ -78,8 +78,7 @@ def test_nearest_of_all_shapes_wherever_they_stand(pose):
         rotation = yaw(rng.uniform(0, 6)) @ pitch(rng.uniform(0, 6))
         shapes.append(type(shape)(rng.uniform((-6, -3, -6), (6, 3, 14)), 0.4 * shape.half, rotation))
     view = View(shapes, pose, INTRINSICS)
-    rays = view.rays(PIXELS)
-    index, depth = view.cast(rays)
+    index, depth = view.cast(rays := view.rays(PIXELS))
     # Oracle: every shape against every ray, without any bounds.
     entries = np.array([s.entry((pose[:3, 3] - s.centre) @ s.rotation, rays.directions @ s.rotation) for s in shapes])
     np.testing.assert_allclose(depth, entries.min(axis=0), rtol=1e-12)
