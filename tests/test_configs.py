@@ -1,4 +1,4 @@
-"""Every experiment file under `configs/`: it loads, says only what differs from its base, holds the paper's values."""
+"""Every experiment file in `configs/`: it loads, runs, says only what differs from its base, has the paper's values."""
 
 import os
 import re
@@ -9,10 +9,10 @@ import torch
 
 from models.build import build_model
 from optim.build import parameter_groups
+from tests.helpers.runs import ROOT, run_here, tiny
 from utils.config.load import Experiment, load_experiment, save_config
 from utils.config.yaml_io import read_mapping
 
-ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
 ENV_CONFIG = CONFIGS / "env_config.yml"
 BASES = sorted(CONFIGS.rglob("fs_bs*.yml"))
@@ -40,13 +40,14 @@ def short(path: Path) -> str:
 
 
 def base_of(path: Path) -> Path | None:
-    base = next(path.parent.glob("fs_bs*.yml"), None)
-    return base
+    return next(path.parent.glob("fs_bs*.yml"), None)
 
 
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dummy dataset folders, in a process environment of the test's own."""
+def environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dummy dataset folders, in a process environment of the test's own, for tests that read nothing of them."""
+    if "logs" in request.fixturenames:
+        return
     own = {name: f"/data/{name}" for name in DATASET_VARIABLES}
     monkeypatch.setattr(os, "environ", {"HOME": "/home/me", **own})
 
@@ -71,19 +72,14 @@ def test_all_files_are_there():
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=short)
-def test_experiment_loads_and_so_does_what_is_saved_of_it(path: Path, tmp_path: Path):
-    experiment = load(short(path))
-    assert experiment.name == path.stem
-    assert experiment.config.training.logdir == "logs"
-    assert experiment.config.data.validation.path.startswith("/data/")
-    save_config(experiment.raw, tmp_path / "cfg.yml")
-    assert load_experiment(tmp_path / "cfg.yml").config == experiment.config
-
-
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=short)
-def test_experiment_builds_at_its_real_size(path: Path):
+def test_experiment_loads_also_when_saved_and_builds_at_its_real_size(path: Path, tmp_path: Path):
     """Every network, and a learning rate for every parameter; on the meta device, which has shapes but no memory."""
-    config = load(short(path)).config
+    experiment = load(short(path))
+    config = experiment.config
+    assert experiment.name == path.stem
+    assert config.training.logdir == "logs" and config.data.validation.path.startswith("/data/")
+    save_config(experiment.raw, tmp_path / "cfg.yml")
+    assert load_experiment(tmp_path / "cfg.yml").config == config
     with torch.device("meta"):
         network = build_model(config.setup, pretrained=False, frame_ids=config.data.source.frame_ids)
     assert network.tasks == config.setup.tasks
@@ -93,18 +89,27 @@ def test_experiment_builds_at_its_real_size(path: Path):
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=short)
-def test_experiment_opens_with_its_command(path: Path):
-    opening = re.match(r"(#.*\n)+", path.read_text())
-    assert opening, "no opening comment"
+def test_a_step_and_a_validation_batch_on_demo_data(path: Path, logs: Path, monkeypatch, capsys):
     base = base_of(path)
+    words = [*(("--base", str(base)) if base else ()), "--config", str(path), "--debug", "--device", "cpu", "-w"]
+    for key, value in tiny(path, base).items():
+        words += ["--set", f"{key}={value}"]
+    assert run_here(monkeypatch, *words) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^step 1/1  total \d", out, re.M)
+    assert re.search(r"^validation after step 1: loss \S+  \S", out, re.M)
+    for task in read_mapping(path)["setup"]["model"]["tasks"]:
+        assert re.search(rf"^  {task}_0 .* -?\d", out, re.M), task
+    assert not re.search(r"\bnan\b", out) and not logs.exists()
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=short)
+def test_experiment_opens_with_its_command_and_repeats_no_section_of_its_base(path: Path):
+    opening, base = re.match(r"(#.*\n)+", path.read_text()), base_of(path)
     arguments = f"--base {base.relative_to(ROOT)} " if base else ""
-    assert f"#   python main.py {arguments}--config {path.relative_to(ROOT)}\n" in opening[0]
-
-
-@pytest.mark.parametrize("path", [path for path in EXPERIMENTS if base_of(path)], ids=short)
-def test_no_section_repeats_the_base(path: Path):
-    base, own = read_mapping(base_of(path)), read_mapping(path)
-    assert [name for name, section in own.items() if base.get(name) == section] == []
+    assert opening and f"#   python main.py {arguments}--config {path.relative_to(ROOT)}\n" in opening[0]
+    inherited, own = read_mapping(base) if base else {}, read_mapping(path)
+    assert [name for name, section in own.items() if inherited.get(name) == section] == []
 
 
 @pytest.mark.parametrize("base", BASES, ids=short)
