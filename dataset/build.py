@@ -1,6 +1,5 @@
 """From the `data` section of an experiment file to a dataset."""
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,9 +20,8 @@ from dataset.synthia import Synthia
 from dataset.transform import Transform
 from dataset.vkitti2 import VKitti2
 from utils.config.schema.data import DatasetConfig
+from utils.console import LOGGER
 from utils.errors import UserError
-
-logger = logging.getLogger("densemtl")
 
 _LAYOUTS: dict[str, type[Layout]] = {
     "cityscapes": Cityscapes,
@@ -186,7 +184,7 @@ def _selected(cfg: DatasetConfig, listing: Listing, *, validation: bool) -> tupl
     if frames:
         complete = np.array([layout.has_frames(name, frames) for name in names], bool)
         if not complete[keep].all():
-            logger.warning(
+            LOGGER.warning(
                 "%s: %d of %d samples left out, as a neighbouring frame (frame_ids %s) is not on disk",
                 layout.root, np.count_nonzero(~complete[keep]), np.count_nonzero(keep), list(frames),
             )  # fmt: skip

@@ -15,8 +15,6 @@ from vendor.advent.entropy import self_information
 SOURCE = 0
 TARGET = 1
 
-ALIGNED_TASKS = ("semseg", "depth", "normals")
-
 
 def alignment_map(
     task: str, prediction: Tensor, size: tuple[int, int], depth_range: tuple[Tensor, Tensor] | None = None
@@ -24,7 +22,8 @@ def alignment_map(
     """What the discriminator of a task sees: [B, C, h, w] raw network output -> float32 [B, C, *size].
 
     Args:
-        task: semseg -> self-information; depth -> inverse depth, 0..1 over the source's range; normals -> unit vectors.
+        task: semseg, edges -> self-information; depth -> inverse depth, 0..1 over the source's range; normals -> unit
+            vectors.
         prediction: raw network output, at any scale.
         size: (height, width) of the images.
         depth_range: least and largest inverse depth of the source batch (`inverse_depth_range`); for depth only.
@@ -32,17 +31,16 @@ def alignment_map(
     Raises:
         ValueError: a task without a map, or depth without its range.
     """
-    if task not in ALIGNED_TASKS:
-        raise ValueError(f"no alignment map is defined for the task {task!r}, only for {', '.join(ALIGNED_TASKS)}")
     full = resize(prediction.float(), size)
-    if task == "semseg":
-        return self_information(full)
-    if task == "normals":
-        return F.normalize(full, dim=1)
-    if depth_range is None:
-        raise ValueError("the alignment map of depth needs depth_range, the source batch's inverse-depth range")
-    low, high = depth_range
-    return (full.relu() - low) / (high - low)
+    match task:
+        case "semseg" | "edges":
+            return self_information(full)
+        case "normals":
+            return F.normalize(full, dim=1)
+        case "depth" if depth_range is not None:
+            low, high = depth_range
+            return (full.relu() - low) / (high - low)
+    raise ValueError(f"no alignment map is defined for the task {task!r}; that of depth needs depth_range")
 
 
 def inverse_depth_range(depth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

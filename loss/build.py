@@ -26,7 +26,7 @@ def build_loss(loss: LossConfig) -> MultiTaskLoss:
     """The supervised losses of all tasks but the one learned from video."""
     return MultiTaskLoss(
         tasks={
-            task: SupervisedTask(_task_loss(section), section.kwargs.weights)
+            task: SupervisedTask(build_task_loss(section), section.kwargs.weights)
             for task, section in loss.supervised.items()
         }
     )
@@ -52,7 +52,7 @@ def build_photometric(section: Photometric, frame_ids: Sequence[int]) -> Photome
     )
 
 
-def _task_loss(section: SupervisedConfig) -> TaskLoss:
+def build_task_loss(section: SupervisedConfig) -> TaskLoss:
     """The loss of one task, without its scales and weights."""
     match section:
         case CrossEntropy():

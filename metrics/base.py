@@ -26,20 +26,8 @@ class Metric(ABC):
         self._state = list(state)
 
     def state(self) -> list[Tensor]:
-        """The accumulators. Added up over processes and given to `load_state`, they describe the whole set."""
+        """The accumulators themselves. Added up over processes in place, they describe the whole set."""
         return list(self._state)
-
-    def load_state(self, state: Sequence[Tensor]) -> None:
-        """Take over accumulators, copied.
-
-        Raises:
-            ValueError: they are not of this metric's number, shapes and types.
-        """
-        given, own = _describe(state), _describe(self._state)
-        if given != own:
-            raise ValueError(f"the state of another metric: {given} instead of {own}")
-        for mine, other in zip(self._state, state, strict=True):
-            mine.copy_(other)
 
     def reset(self) -> None:
         """Forget everything."""
@@ -72,7 +60,3 @@ def masked_median(values: Tensor, mask: Tensor) -> Tensor:
     middle = torch.cat([(count - 1) // 2, count // 2], dim=1).clamp(0, values.shape[1] - 1)  # [B, 2]
     median = ordered.gather(1, middle).mean(1)
     return torch.where(count[:, 0] > 0, median, torch.nan)
-
-
-def _describe(state: Sequence[Tensor]) -> list[str]:
-    return [f"{accumulator.dtype} {list(accumulator.shape)}" for accumulator in state]

@@ -6,11 +6,12 @@ and a self-attention branch together give the feature of the direction j to i.
 Shapes: B batch, C channels, (h, w) size of the level, s downscale, N = (h/s)(w/s) positions attended to.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from utils.convolution import Conv2d
-from utils.layers import ConvNormReLU, convolve_parts
+from utils.layers import ConvNormReLU
 from vendor.mtlpt.attention import SigmoidAttention
 
 
@@ -42,7 +43,7 @@ class SpatialCrossTaskAttention(nn.Module):
             source: g, what was extracted from f_j, [B,C,h,w].
 
         Returns:
-            [B,C,h/s,w/s], on the coarse grid: the caller upsamples, after whatever costs less before.
+            [B,C,h/s,w/s], on the coarse grid: the caller upsamples.
         """
         # Both features on the coarse grid
         coarse_source = F.max_pool2d(source, self.downscale)  # [B,C,h/s,w/s]
@@ -109,11 +110,11 @@ class DirectionFeature(nn.Module):
         if self.self_attention is not None:
             branches.append(self.self_attention(extracted))  # [B,C/2,h,w]
         if self.attention is not None:
-            branches.append(self.attention(target, extracted))  # [B,C,h/s,w/s]
+            attended = self.attention(target, extracted)  # [B,C,h/s,w/s]
+            branches.append(F.interpolate(attended, size=target.shape[-2:], mode="nearest"))  # [B,C,h,w]
 
-        # Upsample, concatenate, project
-        direction = convolve_parts(self.project.conv, branches, size=target.shape[-2:])  # [B,C,h,w]
-        return self.project.act(self.project.norm(direction))
+        # Concatenate, project
+        return self.project(torch.cat(branches, dim=1))  # [B,C,h,w]
 
 
 def _tokens(x: Tensor) -> Tensor:

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from models.decoder import Decoder, DeepLabHead
+from models.decoder import Decoder
+from models.deeplab import DeepLabHead
+from models.network import MultiTaskNetwork, Predictions
 
 
-class Baseline(nn.Module):
+class Baseline(MultiTaskNetwork):
     """One encoder and, on its features, the head of each task.
 
     Args:
@@ -19,16 +21,8 @@ class Baseline(nn.Module):
     """
 
     def __init__(self, *, backbone: nn.Module, heads: Mapping[str, Decoder | DeepLabHead]) -> None:
-        super().__init__()
-        self.tasks = tuple(heads)
-        self.scales = {task: head.active_scales for task, head in heads.items()}
-        self.backbone = backbone
-        self.heads = nn.ModuleDict(heads)
+        super().__init__(backbone=backbone, heads=heads, exchanges={})
 
-    def forward(self, image: Tensor) -> dict[str, dict[int, Tensor]]:
-        """Image [B,3,H,W] in [0,1] -> {task: {scale: [B,C_task,H/2^scale,W/2^scale]}}."""
-        return self.decode(self.backbone(image), image.shape[-2:])
-
-    def decode(self, features: Sequence[Tensor], size: Sequence[int]) -> dict[str, dict[int, Tensor]]:
-        """Predictions from the encoder's five features; the heads reach the image's `size` (H, W) by themselves."""
+    def decode(self, features: Sequence[Tensor], size: Sequence[int]) -> Predictions:
+        """The heads reach the image's size by themselves."""
         return {task: head(features) for task, head in self.heads.items()}

@@ -3,18 +3,20 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import nn
-
 from models.baseline import Baseline
-from models.decoder import Decoder, DeepLabHead
+from models.decoder import Decoder, common_width
+from models.deeplab import DeepLabHead
 from models.densemtl import DenseMTL
+from models.depth_archive import FILES, PROJECT, PUBLISHED_ARCHIVE, load_archive
 from models.encoder import Encoder
 from models.exchange import ExchangeBlock, ExchangeDesign
+from models.network import MultiTaskNetwork
 from models.padnet import PADNet, PADNetHead
-from models.threeways import ThreeWays, common_width
-from models.video_depth import build_video_depth
+from models.pose import PoseNet
+from models.threeways import ThreeWays
+from models.video_depth import VideoDepth, motion_counts
 from models.weights import read_weights
-from utils.config.schema.setup import AblationWord, HeadKwargs, SetupConfig, TaskConfig
+from utils.config.schema.setup import AblationWord, HeadKwargs, PoseConfig, SetupConfig, TaskConfig
 from utils.errors import UserError
 from vendor.three_ways.aspp import ASPP
 
@@ -29,9 +31,9 @@ def build_model(
     setup: SetupConfig,
     *,
     pretrained: bool,
-    download_dir: Path | None = None,
+    download_dir: Path = Path("downloads"),
     frame_ids: Sequence[int] = (0, -1, 1),
-) -> nn.Module:
+) -> MultiTaskNetwork | VideoDepth:
     """Build the network that a config asks for.
 
     Args:
@@ -41,23 +43,21 @@ def build_model(
         frame_ids: the dataset's frames (depth from video).
 
     Returns:
-        A module with `tasks`, `scales`, `backbone` and `heads`, from an image [B,3,H,W] in [0,1] to
-        {task: {scale: tensor}}; for the `_monodepth` setups a `VideoDepth` around it.
+        The multi-task network; for the `_monodepth` setups a `VideoDepth` around it.
 
     Raises:
         UserError: options that do not go together, or weights that are missing or do not fit.
     """
     try:
         network = _build_network(setup)
+        model = _video_depth(network, setup, frame_ids) if setup.is_video_depth else network
     except ValueError as error:
         raise UserError(f"setup: {error}") from error
     if pretrained:
-        _load_backbone(network.backbone, setup)
+        _load_pretrained(network, model.pose_net if setup.is_video_depth else None, setup, download_dir)
     if setup.model.freeze_backbone:
         network.backbone.freeze()
-    if not setup.is_video_depth:
-        return network
-    return build_video_depth(network, setup, pretrained=pretrained, download_dir=download_dir, frame_ids=frame_ids)
+    return model
 
 
 def exchange_design(ablation: Sequence[AblationWord]) -> ExchangeDesign:
@@ -71,7 +71,7 @@ def exchange_design(ablation: Sequence[AblationWord]) -> ExchangeDesign:
     )
 
 
-def _build_network(setup: SetupConfig) -> nn.Module:
+def _build_network(setup: SetupConfig) -> MultiTaskNetwork:
     backbone = Encoder(name=setup.model.backbone, use_dilation=setup.model.dilation)
     tasks = setup.model.tasks
     if setup.method == "baseline":
@@ -79,9 +79,6 @@ def _build_network(setup: SetupConfig) -> nn.Module:
     if setup.method == "padnet":
         return PADNet(backbone=backbone, heads={task: _padnet_head(backbone, cfg) for task, cfg in tasks.items()})
 
-    for task, cfg in tasks.items():
-        if cfg.head != "padnet+":
-            raise ValueError(f"{setup.name} runs its decoders in sections, which head {cfg.head!r} of {task} has not")
     heads = {task: _decoder(backbone, cfg.kwargs) for task, cfg in tasks.items()}
     if setup.method == "padnet+":
         # A decoder with a smaller n_upconv lacks the first levels.
@@ -109,8 +106,6 @@ def _densemtl(backbone: Encoder, heads: dict[str, Decoder], setup: SetupConfig) 
 def _head(backbone: Encoder, cfg: TaskConfig) -> Decoder | DeepLabHead:
     if cfg.head == "padnet+":
         return _decoder(backbone, cfg.kwargs)
-    if cfg.kwargs.active_scales != [0]:
-        raise ValueError(f"the deeplab head predicts at scale 0 only, got active_scales {cfg.kwargs.active_scales}")
     return DeepLabHead(
         in_channels=backbone.channels[-1], num_out_ch=cfg.kwargs.num_out_ch, upsampling=backbone.reductions[-1]
     )
@@ -149,16 +144,44 @@ def _decoder(backbone: Encoder, kwargs: HeadKwargs) -> Decoder:
     )
 
 
-def _load_backbone(backbone: Encoder, setup: SetupConfig) -> None:
-    """Fill the backbone as `setup.model.pretrain` says; an archive of video depth is left to `build_video_depth`."""
+def _video_depth(main: MultiTaskNetwork, setup: SetupConfig, frame_ids: Sequence[int]) -> VideoDepth:
+    """Put the pose network that `setup` asks for beside the multi-task network."""
+    pose = setup.model.pose_kwargs or PoseConfig()
+    offsets = pose.frame_ids or frame_ids
+    n_frames, n_motions = motion_counts(offsets, pose.pose_model_input)
+    pose_net = PoseNet(n_frames=n_frames, n_motions=n_motions)
+    if pose.freeze:
+        pose_net.freeze()
+    return VideoDepth(main=main, pose_net=pose_net, frame_ids=offsets, pose_model_input=pose.pose_model_input)
+
+
+def _load_pretrained(main: MultiTaskNetwork, pose_net: PoseNet | None, setup: SetupConfig, download_dir: Path) -> None:
+    """Fill the encoders, and from an archive the decoders too, as `setup.model.pretrain` says."""
     pretrain = setup.model.pretrain
     if pretrain == "none":
         return
     if pretrain == "imnet":
-        backbone.load_imagenet()
+        for encoder in [main.backbone] if pose_net is None else [main.backbone, pose_net.encoder]:
+            try:
+                encoder.load_imagenet()
+            except UserError as error:
+                raise UserError(f"setup.model.pretrain: {error}, or train from random weights with none") from error
     elif Path(pretrain).expanduser().is_file():
-        backbone.load_classifier(read_weights(Path(pretrain).expanduser()), source=pretrain)
-    elif not setup.is_video_depth:
+        main.backbone.load_classifier(read_weights(Path(pretrain).expanduser()), source=pretrain)
+    elif pose_net is None:
         raise UserError(
             f"setup.model.pretrain: {pretrain!r} is neither 'imnet' nor 'none' nor a weights file that is there"
+        )
+    else:
+        _require_archive(pretrain, download_dir)
+        load_archive(download_dir / pretrain, main, pose_net)
+
+
+def _require_archive(name: str, download_dir: Path) -> None:
+    missing = [file for file in FILES if not (download_dir / name / file).is_file()]
+    if missing:
+        raise UserError(
+            f"setup.model.pretrain: {name!r} is neither 'imnet' nor 'none' nor a weights file, and as an archive it "
+            f"lacks {', '.join(missing)} in {download_dir / name}. Unpack there the archive {PUBLISHED_ARCHIVE} of the "
+            f"3-Ways project ({PROJECT}), or start from ImageNet weights with setup.model.pretrain: imnet"
         )

@@ -1,27 +1,22 @@
-"""Task heads: the skip decoder of DenseMTL (`padnet+` in configs) and DeepLab's head of the baseline.
+"""The skip decoder of DenseMTL (`padnet+` in configs).
 
 The decoder climbs from the encoder's last feature to the image's resolution, level 4 to level 0, and may stop between
 two levels for the tasks to exchange features (Lopes et al., WACV 2023, sec. 3.3 and 4.1).
-Sources: the skip decoder is Monodepth2's (Godard et al., ICCV 2019), opened by an ASPP as in "Three Ways to Improve
-Semantic Segmentation with Self-Supervised Depth Estimation" (Hoyer et al., CVPR 2021); the DeepLab head is that of
-Multi-Task-Learning-PyTorch (Simon Vandenhende).
+Source: Monodepth2 (Godard et al., ICCV 2019), opened by an ASPP as in "Three Ways to Improve Semantic Segmentation with
+Self-Supervised Depth Estimation" (Hoyer et al., CVPR 2021).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.upsampling import convolve_doubled, pad_by_one
+from models.upsampling import convolve_doubled
 from utils.checkpointing import run_checkpointed
 from utils.convolution import Conv2d, convolve
-from utils.errors import UserError
 from utils.layers import ConvNormReLU
 from vendor.three_ways.aspp import ASPP
-
-DEEPLAB_RATES = (12, 24, 36)
-DEEPLAB_CHANNELS = 256
 
 
 class ConvBlock(nn.Module):
@@ -216,43 +211,36 @@ class Decoder(nn.Module):
         return x, predictions
 
 
-class DeepLabHead(nn.Module):
-    """ASPP, a 3x3 and a 1x1 convolution, bilinear upsampling to the image's size; scale 0 only.
+def check_sections(heads: Mapping[str, Decoder], sections: Sequence[Sequence[int]]) -> None:
+    """Raise a ValueError unless the sections, joined, are every head's levels in order, none of them empty."""
+    if not all(len(section) for section in sections):
+        raise ValueError(f"every decoder section needs a level, got {[list(section) for section in sections]}")
+    joined = [level for section in sections for level in section]
+    for task, head in heads.items():
+        if joined != list(head.level_order):
+            raise ValueError(
+                f"decoder sections must be the levels {list(head.level_order)} of the {task} head, cut in pieces, "
+                f"got {[list(section) for section in sections]}"
+            )
 
-    Args:
-        in_channels: channels of the encoder's last feature.
-        num_out_ch: channels of the prediction.
-        upsampling: stride of that feature.
+
+def common_width(heads: Mapping[str, Decoder], level: int) -> int:
+    """Channels of all decoders at the level where they exchange features.
+
+    Raises:
+        ValueError: they differ.
     """
-
-    active_scales = (0,)
-
-    def __init__(self, *, in_channels: int, num_out_ch: int, upsampling: int) -> None:
-        super().__init__()
-        self.aspp = ASPP(in_channels=in_channels, out_channels=DEEPLAB_CHANNELS, rates=DEEPLAB_RATES)
-        self.refine = ConvNormReLU(in_channels=DEEPLAB_CHANNELS, out_channels=DEEPLAB_CHANNELS, kernel_size=3)
-        self.predict = nn.Conv2d(DEEPLAB_CHANNELS, num_out_ch, kernel_size=1)
-        self.upsampling = upsampling
-
-    @property
-    def prediction_layers(self) -> list[nn.Module]:
-        """The layer whose output channels are those of the prediction."""
-        return [self.predict]
-
-    def forward(self, features: Sequence[Tensor]) -> dict[int, Tensor]:
-        """The encoder's features, the last one [B,in_channels,h,w] -> {0: [B,num_out_ch,h*upsampling,w*upsampling]}."""
-        coarse = self.predict(self.refine(self.aspp(features[-1])))  # [B,num_out_ch,h,w]
-        return {0: F.interpolate(coarse, scale_factor=self.upsampling, mode="bilinear", align_corners=False)}
+    widths = {task: head.num_ch_dec[level] for task, head in heads.items()}
+    if len(set(widths.values())) > 1:
+        raise ValueError(f"num_ch_dec[{level}] must be the same for all tasks that exchange features, got {widths}")
+    return next(iter(widths.values()))
 
 
 def _reflect(x: Tensor) -> Tensor:
     """Pad [B,C,h,w] by one pixel a side, mirrored at the border: [B,C,h+2,w+2]."""
     if min(x.shape[-2:]) < 2:
-        raise UserError(
-            f"the images are too small: a decoder level of {x.shape[-2]}x{x.shape[-1]} (height x width) cannot "
-            "be padded by reflection. Each side needs twice the encoder's output stride (16 dilated, else 32) or more"
-        )
-    return pad_by_one(x, mode="reflect")
+        raise ValueError(f"a map of {x.shape[-2]}x{x.shape[-1]} (height x width) cannot be padded by reflection")
+    return F.pad(x, (1, 1, 1, 1), mode="reflect")
 
 
 def _skip(channels: int, n_project_skip_ch: int) -> tuple[nn.Module, int]:

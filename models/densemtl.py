@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from models.decoder import Decoder
+from models.decoder import Decoder, check_sections
 from models.exchange import ExchangeBlock
+from models.network import MultiTaskNetwork, Predictions
 
 
-class DenseMTL(nn.Module):
+class DenseMTL(MultiTaskNetwork):
     """The decoders run in sections; between two of them, at the level reached, the tasks exchange features.
 
     Args:
@@ -32,29 +33,16 @@ class DenseMTL(nn.Module):
         sections: Sequence[Sequence[int]],
         exchanges: Mapping[int, ExchangeBlock],
     ) -> None:
-        super().__init__()
         check_sections(heads, sections)
         ends = [section[-1] for section in sections[:-1]]
         if not all(level in ends for level in exchanges):
             raise ValueError(f"exchanges must be at the ends {ends} of all but the last section, got {list(exchanges)}")
-        self.tasks = tuple(heads)
-        self.scales = {task: head.active_scales for task, head in heads.items()}
+        by_stage = {str(level): exchange for level, exchange in exchanges.items()}
+        super().__init__(backbone=backbone, heads=heads, exchanges=by_stage)
         self.sections = tuple(tuple(section) for section in sections)
-        self.backbone = backbone
-        self.heads = nn.ModuleDict(heads)
-        self.exchanges = nn.ModuleDict({str(level): exchange for level, exchange in exchanges.items()})
 
-    def forward(self, image: Tensor) -> dict[str, dict[int, Tensor]]:
-        """Image [B,3,H,W] in [0,1] -> {task: {scale: [B,C_task,H/2^scale,W/2^scale]}}."""
-        return self.decode(self.backbone(image), image.shape[-2:])
-
-    def decode(self, features: Sequence[Tensor], size: Sequence[int]) -> dict[str, dict[int, Tensor]]:
-        """Predictions from the encoder's features, as `forward` gives them.
-
-        Args:
-            features: the encoder's five, finest first.
-            size: (H, W) of the image; the decoders reach it by themselves.
-        """
+    def decode(self, features: Sequence[Tensor], size: Sequence[int]) -> Predictions:
+        """The decoders reach the image's size by themselves; scale s has 1/2^s of it."""
         x = {task: features[-1] for task in self.tasks}  # [B,C,h,w] each
         predictions = {task: {} for task in self.tasks}
         for levels in self.sections:
@@ -68,16 +56,3 @@ class DenseMTL(nn.Module):
             if reached in self.exchanges:
                 x = self.exchanges[reached](x)
         return predictions
-
-
-def check_sections(heads: Mapping[str, Decoder], sections: Sequence[Sequence[int]]) -> None:
-    """Raise a ValueError unless the sections, joined, are every head's levels in order, none of them empty."""
-    if not all(len(section) for section in sections):
-        raise ValueError(f"every decoder section needs a level, got {[list(section) for section in sections]}")
-    joined = [level for section in sections for level in section]
-    for task, head in heads.items():
-        if joined != list(head.level_order):
-            raise ValueError(
-                f"decoder sections must be the levels {list(head.level_order)} of the {task} head, cut in pieces, "
-                f"got {[list(section) for section in sections]}"
-            )

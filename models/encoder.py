@@ -95,8 +95,8 @@ class Encoder(nn.Module):
                 weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
             except (URLError, OSError, RuntimeError) as error:
                 raise UserError(
-                    f"cannot download the ImageNet weights of {self.name} ({error}). Put {weights.url} by hand at "
-                    f"{file}, or train from random weights with setup.model.pretrain: none"
+                    f"cannot download the ImageNet weights of {self.name} ({error}). Put {weights.url} by "
+                    f"hand at {file}"
                 ) from error
         self.load_classifier(read_weights(file), source=str(file))
 

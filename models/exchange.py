@@ -1,4 +1,4 @@
-"""mTEB, the multi-task exchange block: every task takes up what the others tell it.
+"""mTEB, the multi-task exchange block: every task receives messages from the others.
 
 Lopes et al., WACV 2023, sec. 3.3 and the ablations of sec. 4.3.
 """
@@ -23,8 +23,8 @@ class ExchangeDesign:
         self_attention: the self-attention branch (`SA`).
         alpha: a learned weight per channel on the attention (`no_alpha` drops it).
         full_self_attention: the self-attention keeps all channels (`full_sa`), else half of them.
-        combine: the task's own feature is added to what the others tell (`add`), multiplied by it (`prod`), or joins
-            the concatenation (neither word).
+        combine: the messages of the others are added to the task's own feature (`add`), multiply it (`prod`), or are
+            concatenated with it (neither word).
     """
 
     attention: bool = True
@@ -67,10 +67,10 @@ class TaskExchange(nn.Module):
 
     def forward(self, own: Tensor, features: Mapping[str, Tensor]) -> Tensor:
         """The target's own feature [B,C,h,w] and all tasks' features, alike -> the target's new feature [B,C,h,w]."""
-        told = [direction(own, features[source]) for source, direction in self.directions.items()]  # [B,C,h,w] each
+        messages = [direction(own, features[source]) for source, direction in self.directions.items()]  # [B,C,h,w] each
         if self.combine == "concat":
-            told = [own, *told]
-        fused = self.fuse(torch.cat(told, dim=1) if len(told) > 1 else told[0])  # [B,C,h,w]
+            messages = [own, *messages]
+        fused = self.fuse(torch.cat(messages, dim=1))  # [B,C,h,w]
         if self.combine == "add":
             return own + fused
         if self.combine == "prod":

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vendor.mtlpt.attention import SigmoidAttention
+from models.distillation import SigmoidDistillation
+from models.network import MultiTaskNetwork, Predictions
 from vendor.mtlpt.padnet import two_bottlenecks
 
 INITIAL, FINAL = 2, 0  # scale names of the two predictions
@@ -25,6 +26,9 @@ class PADNetHead(nn.Module):
         channels: width of the task's features, a multiple of 4.
         auxiliary: the task is only predicted first, to guide the others.
         is_regression: predictions pass a sigmoid (disparity).
+
+    Attributes:
+        active_scales: of its predictions.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class PADNetHead(nn.Module):
         super().__init__()
         self.channels = channels
         self.auxiliary = auxiliary
+        self.active_scales = (INITIAL,) if auxiliary else (INITIAL, FINAL)
         self.initial = two_bottlenecks(in_channels=in_channels, channels=channels)
         self.predict_initial = _prediction(channels, out_channels, is_regression)
         if not auxiliary:
@@ -56,7 +61,7 @@ def _prediction(in_channels: int, out_channels: int, is_regression: bool) -> nn.
     return nn.Sequential(conv, nn.Sigmoid()) if is_regression else nn.Sequential(conv)
 
 
-class PADNet(nn.Module):
+class PADNet(MultiTaskNetwork):
     """Encoder, initial predictions, distillation between the tasks, final predictions.
 
     Args:
@@ -68,51 +73,27 @@ class PADNet(nn.Module):
     """
 
     def __init__(self, *, backbone: nn.Module, heads: Mapping[str, PADNetHead]) -> None:
-        super().__init__()
         finals = [task for task, head in heads.items() if not head.auxiliary]
         if not finals:
             raise ValueError(f"at least one task must not be auxiliary, got {list(heads)}")
         widths = {task: head.channels for task, head in heads.items()}
         if len(set(widths.values())) > 1:
             raise ValueError(f"all heads must have the same channels, got {widths}")
-        channels = widths[finals[0]]
+        distillation = SigmoidDistillation(tasks=tuple(heads), targets=finals, channels=widths[finals[0]])
+        super().__init__(backbone=backbone, heads=heads, exchanges={"0": distillation})
 
-        self.tasks = tuple(heads)
-        self.scales = {task: (INITIAL,) if head.auxiliary else (INITIAL, FINAL) for task, head in heads.items()}
-        self.backbone = backbone
-        self.heads = nn.ModuleDict(heads)
-        # exchanges.<stage>.<target>.<source>, as in the networks that exchange at several stages
-        distillation = {
-            target: nn.ModuleDict(
-                {
-                    source: SigmoidAttention(in_channels=channels, out_channels=channels)
-                    for source in self.tasks
-                    if source != target
-                }
-            )
-            for target in finals
-        }
-        self.exchanges = nn.ModuleList([nn.ModuleDict(distillation)])
-
-    def forward(self, image: Tensor) -> dict[str, dict[int, Tensor]]:
-        """Image [B,3,H,W] in [0,1] -> {task: {2: [B,C,h,w] at the last feature's size, 0: [B,C,H,W]}}."""
-        return self.decode(self.backbone(image), image.shape[-2:])
-
-    def decode(self, features: Sequence[Tensor], size: Sequence[int]) -> dict[str, dict[int, Tensor]]:
-        """Predictions from the encoder's features for an image of `size` (H, W); an auxiliary task has scale 2 only."""
+    def decode(self, features: Sequence[Tensor], size: Sequence[int]) -> Predictions:
+        """{task: {2: [B,C,h,w] at the last feature's size, 0: [B,C,H,W]}}; an auxiliary task has scale 2 only."""
         # Initial task predictions
         initial = {task: head.initial(features[-1]) for task, head in self.heads.items()}  # [B,channels,h,w] each
         predictions = {task: {INITIAL: head.predict_initial(initial[task])} for task, head in self.heads.items()}
 
         # Distillation: every other task adds what its attention lets through
-        distilled = dict(initial)
-        for target, attentions in self.exchanges[0].items():
-            for source, attention in attentions.items():
-                distilled[target] = distilled[target] + attention(initial[source])
+        distilled = self.exchanges["0"](initial)  # [B,channels,h,w] each
 
         # Final predictions
-        for task in self.exchanges[0]:
+        for task, feature in distilled.items():
             head = self.heads[task]
-            prediction = head.predict_final(head.refine(distilled[task]))
+            prediction = head.predict_final(head.refine(feature))
             predictions[task][FINAL] = F.interpolate(prediction, size=tuple(size), mode="bilinear", align_corners=False)
         return predictions

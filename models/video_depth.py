@@ -4,19 +4,14 @@ The semi-supervised setting of Lopes et al., WACV 2023, sec. 4, with the self-su
 ICCV 2019).
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from torch import Tensor, nn
 
-from models.depth_archive import archive_name, load_archive
+from models.network import MultiTaskNetwork, Predictions
 from models.pose import PoseNet
-from utils.config.schema.setup import PoseConfig, SetupConfig
-from utils.errors import UserError
 from utils.geometry import rigid_transform
-
-Predictions = dict[str, dict[int, Tensor]]
 
 
 class VideoDepth(nn.Module):
@@ -35,7 +30,7 @@ class VideoDepth(nn.Module):
     def __init__(
         self,
         *,
-        main: nn.Module,
+        main: MultiTaskNetwork,
         pose_net: PoseNet,
         frame_ids: Sequence[int],
         pose_model_input: Literal["pairs", "all"] = "pairs",
@@ -69,27 +64,29 @@ class VideoDepth(nn.Module):
         """The scales of every task's predictions."""
         return self.main.scales
 
-    def forward(
-        self, image: Tensor, frames: Mapping[int, Tensor] | None = None, *, with_features: bool = False
-    ) -> Predictions | tuple[Predictions, dict[int, Tensor]] | tuple[Predictions, dict[int, Tensor], Tensor]:
-        """Predict the tasks and, when frames are given, how the camera moved.
+    def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
+        """The parameters that serve one task alone."""
+        return self.main.task_parameters(task)
+
+    def forward(self, image: Tensor) -> Predictions:
+        """Image [B,3,H,W] in [0,1] -> {task: {scale: tensor}}."""
+        return self.main(image)
+
+    def forward_video(
+        self, image: Tensor, frames: Mapping[int, Tensor]
+    ) -> tuple[Predictions, dict[int, Tensor], Tensor]:
+        """What depth learns from: the tasks, how the camera moved, and the encoder's feature.
 
         Args:
             image: [B,3,H,W] in [0,1].
             frames: frame of every offset of `frame_ids`, [B,3,h,w] in [0,1]; all of one size, which need not be the
                 image's.
-            with_features: with frames only: also give the encoder's last feature, for the feature distance.
 
         Returns:
-            Without frames the predictions {task: {scale: tensor}}; with frames (predictions, transforms), transforms
-            as `motions` gives them; with features (predictions, transforms, feature [B,C,h,w]).
+            Predictions as of `forward`, transforms as of `motions`, and the encoder's last feature [B,C,h,w].
         """
-        if frames is None:
-            return self.main(image)
         features = self.main.backbone(image)
-        predictions = self.main.decode(features, image.shape[-2:])
-        transforms = self.motions(frames)
-        return (predictions, transforms, features[-1]) if with_features else (predictions, transforms)
+        return self.main.decode(features, image.shape[-2:]), self.motions(frames), features[-1]
 
     def motions(self, frames: Mapping[int, Tensor]) -> dict[int, Tensor]:
         """{offset: [B,4,4]} for every neighbour: maps points of the image's camera to the neighbour's camera.
@@ -116,36 +113,3 @@ def motion_counts(frame_ids: Sequence[int], pose_model_input: str) -> tuple[int,
     if pose_model_input == "all":
         return len(frame_ids), len(frame_ids) - 1
     return 2, 2  # the motions of both frames, as Monodepth2's weights have them; the first is used
-
-
-def build_video_depth(
-    main: nn.Module, setup: SetupConfig, *, pretrained: bool, download_dir: Path | None, frame_ids: Sequence[int]
-) -> VideoDepth:
-    """Put the pose network that `setup` asks for beside the multi-task network `main`.
-
-    Args:
-        main: the multi-task network, with ImageNet weights if it shall have them.
-        setup: the setup section.
-        pretrained: load the weights that `setup.model.pretrain` names; False touches neither files nor network.
-        download_dir: folder of the archives that `pretrain` may name.
-        frame_ids: the dataset's frames, used where `pose_kwargs` names none.
-
-    Raises:
-        UserError: an option that cannot be had, or weights that are missing or do not fit.
-    """
-    pose = setup.model.pose_kwargs or PoseConfig()
-    offsets = pose.frame_ids or frame_ids
-    if 0 not in offsets or len(offsets) < 2:
-        raise UserError(f"data.frame_ids: depth from video needs 0 and at least one neighbour, got {list(offsets)}")
-    n_frames, n_motions = motion_counts(offsets, pose.pose_model_input)
-    pose_net = PoseNet(n_frames=n_frames, n_motions=n_motions)
-    model = VideoDepth(main=main, pose_net=pose_net, frame_ids=offsets, pose_model_input=pose.pose_model_input)
-    if pretrained:
-        name = archive_name(setup.model.pretrain)
-        if name is not None:
-            load_archive(main, pose_net, setup, name=name, download_dir=download_dir)
-        elif setup.model.pretrain == "imnet":
-            pose_net.encoder.load_imagenet()
-    if pose.freeze:
-        pose_net.freeze()
-    return model

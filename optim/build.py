@@ -1,20 +1,14 @@
-"""From config to optimizer and schedule. Parameter groups are made by `optim.groups.parameter_groups`."""
+"""From config to optimizer and schedule."""
 
-from collections.abc import Iterable
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
-from optim.groups import parameter_groups
-from optim.schedulers import (
-    ConstantSchedule,
-    CosineSchedule,
-    FactorSchedule,
-    MultiStepSchedule,
-    PolySchedule,
-    StepSchedule,
-)
 from utils.config.schema.optim import (
     ConstantScheduler,
     CosineScheduler,
@@ -24,8 +18,7 @@ from utils.config.schema.optim import (
     SchedulerConfig,
     StepScheduler,
 )
-
-__all__ = ["build_optimizer", "build_scheduler", "parameter_groups"]
+from vendor.advent.schedule import poly_factor
 
 OPTIMIZERS = {"SGD": SGD, "Adam": Adam, "AdamW": AdamW}
 FUSED_DEVICES = ("cpu", "cuda")  # where all three optimizers update a group in one kernel
@@ -37,22 +30,32 @@ def build_optimizer(cfg: OptimConfig, groups: Iterable[dict[str, Any]], *, devic
     return OPTIMIZERS[cfg.name](list(groups), **cfg.kwargs.model_dump(), fused=fused, foreach=not fused)
 
 
-def build_scheduler(cfg: SchedulerConfig, optimizer: Optimizer, *, iterations: int) -> FactorSchedule:
+def build_scheduler(cfg: SchedulerConfig, optimizer: Optimizer, *, iterations: int) -> LambdaLR:
     """The configured schedule, stepped once after every optimizer step.
+
+    Every rate is computed from the initial one and the step alone. PyTorch's own step and cosine schedules multiply the
+    last rate instead, which collects rounding errors, and keep their options in their state, so that a resumed run
+    would not follow its config.
 
     Args:
         cfg: name and options.
         optimizer: its groups' rates at this moment are the initial ones.
         iterations: steps of the run, the horizon of `poly` and `cosine` where the config gives none.
     """
+    return LambdaLR(optimizer, _factor(cfg, iterations))
+
+
+def _factor(cfg: SchedulerConfig, iterations: int) -> Callable[[int], float]:
+    """What the initial rates are multiplied by after so many steps."""
     match cfg:
         case ConstantScheduler():
-            return ConstantSchedule(optimizer)
+            return lambda step: 1.0
         case StepScheduler(kwargs=kwargs):
-            return StepSchedule(optimizer, step_size=kwargs.step_size, gamma=kwargs.gamma)
+            return lambda step: kwargs.gamma ** (step // kwargs.step_size)
         case MultiStepScheduler(kwargs=kwargs):
-            return MultiStepSchedule(optimizer, milestones=kwargs.milestones, gamma=kwargs.gamma)
+            return lambda step: kwargs.gamma ** bisect_right(sorted(kwargs.milestones), step)
         case PolyScheduler(kwargs=kwargs):
-            return PolySchedule(optimizer, max_steps=kwargs.max_iterations or iterations, power=kwargs.power)
+            return lambda step: poly_factor(step, kwargs.max_iterations or iterations, kwargs.power)
         case CosineScheduler(kwargs=kwargs):
-            return CosineSchedule(optimizer, max_steps=kwargs.max_iterations or iterations)
+            horizon = kwargs.max_iterations or iterations
+            return lambda step: 0.5 * (1 + math.cos(math.pi * min(step / horizon, 1.0)))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models.build import build_model
-from optim.build import parameter_groups
+from optim.groups import parameter_groups
 from tests.helpers.runs import ROOT, run_here, tiny
 from utils.config.load import Experiment, load_experiment, save_config
 from utils.config.yaml_io import read_mapping

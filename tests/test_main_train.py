@@ -111,9 +111,9 @@ def test_the_best_of_several_validations_is_kept(logs, monkeypatch):
     scores, validated = [float("nan"), 1.0, 3.0, 2.0], []
     original = Evaluator.run
 
-    def run(self, should_stop):
-        validated.append({name: value.clone() for name, value in self.network.state_dict().items()})
-        return dataclasses.replace(original(self, should_stop), score=scores[len(validated) - 1])
+    def run(self, network, should_stop):
+        validated.append({name: value.clone() for name, value in network.state_dict().items()})
+        return dataclasses.replace(original(self, network, should_stop), score=scores[len(validated) - 1])
 
     monkeypatch.setattr(Evaluator, "run", run)
     assert run_here(monkeypatch, *arguments(training__iterations=4, training__val_interval="{0: 1}")) == 0

@@ -128,7 +128,8 @@ def test_evaluation_without_sequences_reproduces_the_run_from_weights_of_either_
     shutil.rmtree(own_cityscapes / "leftImg8bit_sequence")
     weights = finished / "best_model.pkl"
     if published:
-        state = to_published(weights_of(weights), experiment("evaluate").config.setup)
+        network = build_model(experiment("evaluate").config.setup, pretrained=False)
+        state = to_published(weights_of(weights), network)
         assert is_published(state) and {name.split(".")[0] for name in state} == {"main", "monodepth"}
         weights = tmp_path / "published.pkl"
         torch.save(state, weights)

@@ -31,7 +31,8 @@ from loss.adversarial import (
 )
 from loss.multitask import MultiTaskLoss
 from training.setting import Batch, Engine, Setting, detached
-from utils.visualize import Captioned, color_disparity, color_image, color_normals, panel
+from training.tasks import Task
+from utils.visualize import Captioned, color_image, panel
 
 Predictions = dict[str, dict[int, Tensor]]
 
@@ -74,6 +75,7 @@ class Adaptation(Setting):
         source: Labelled images.
         target: Images; their labels, if any, are not used. None without adaptation.
         aligned: The aligned outputs; empty for the source-only lower bound.
+        tasks: What people see of the tasks.
         options: When and how much to adapt.
     """
 
@@ -86,6 +88,7 @@ class Adaptation(Setting):
         source: Dataset,
         target: Dataset | None,
         aligned: Sequence[Aligned],
+        tasks: Mapping[str, Task],
         options: AdaptationOptions,
         engine: Engine,
     ) -> None:
@@ -94,6 +97,7 @@ class Adaptation(Setting):
         self.forward = forward
         self.loss = loss
         self.aligned = tuple(aligned)
+        self.tasks = tasks
         self.options = options
         for output in self.aligned:
             name = f"discriminator_{output.name}"
@@ -193,19 +197,13 @@ class Adaptation(Setting):
             maps = self._maps(predictions, image, depth_range)
             rows[domain] = [
                 [(domain, color_image(image[i].float().cpu().numpy()))]
-                + [(name, _map_picture(name, values[i])) for name, values in maps.items()]
+                + [
+                    (output.name, self.tasks[output.task].alignment_picture(maps[output.name][i].float().cpu().numpy()))
+                    for output in self.aligned
+                ]
                 for i in range(len(image))
             ]
         pairs = zip(rows["source"], rows["target"], strict=True)
         return {
             f"maps_{index:02d}": panel([of_source, of_target]) for index, (of_source, of_target) in enumerate(pairs)
         }
-
-
-def _map_picture(name: str, values: Tensor) -> np.ndarray:
-    """Picture of one alignment map [C, H, W]."""
-    array = values.float().cpu().numpy()
-    if name.startswith("normals"):
-        return color_normals(array)
-    # Self-information sums to 1 over classes where all are equally likely; depth is one channel in 0..1 of the source.
-    return color_disparity(array.sum(0), largest=1.0)

@@ -1,6 +1,5 @@
 """From an experiment to what a run needs: the network, the setting that trains it, the evaluator that measures it."""
 
-import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,86 +18,90 @@ from dataset.experiment import (
     training_use,
     validation_use,
 )
+from dataset.labels import label_set
 from loss.build import build_loss, build_photometric
-from metrics.build import build_metric
-from metrics.delta import baselines_in_percent
 from models.build import build_model
 from models.decoder import Decoder
 from models.discriminator import Discriminator
 from models.encoder import Encoder
 from models.feature_distance import FeatureDistance
-from models.folding import fold_batch_norms
-from models.published import load_weights
 from models.weights import read_weights
-from optim.build import build_optimizer, build_scheduler, parameter_groups
+from optim.build import build_optimizer, build_scheduler
+from optim.groups import parameter_groups
 from training.adaptation import Adaptation, AdaptationOptions, Aligned
-from training.decode import build_decoder
+from training.device import runs_channels_last
 from training.distributed import Processes
-from training.evaluate import Evaluator, Measure
-from training.fine_tuning import start_from
-from training.panels import Painter
+from training.evaluate import Evaluator
 from training.precision import Precision
 from training.setting import Engine, Setting
 from training.supervised import Supervised
+from training.tasks import Task, build_tasks
 from training.video_depth import VideoDepthTraining
+from training.weights import load_strictly, start_from
 from utils.config.load import Experiment
 from utils.config.schema import Config
 from utils.config.schema.optim import AdamConfig, AdamKwargs, PolyKwargs, PolyScheduler
-from utils.console import LOGGER_NAME
+from utils.console import LOGGER
 from utils.errors import UserError
 
-LOGGER = logging.getLogger(LOGGER_NAME)
 # How discriminators learn, whatever the network's optimizer (DenseMTL paper, sec. 4.4; ADVENT).
 DISCRIMINATOR_OPTIMIZER = AdamConfig(name="Adam", kwargs=AdamKwargs(betas=(0.9, 0.99)))
 DISCRIMINATOR_SCHEDULE = PolyScheduler(name="poly", kwargs=PolyKwargs(power=0.9))
 
 
 def build_network(experiment: Experiment, device: torch.device, *, weights: Path) -> nn.Module:
-    """The network of an experiment with weights from a file, to predict with on the device: its batch norms are folded.
+    """The network of an experiment with weights from a file, in evaluation mode on the device.
 
     Raises:
         UserError: Weights that are missing, damaged or do not fit.
     """
     config = experiment.config
     network = build_model(config.setup, pretrained=False, frame_ids=config.data.source.frame_ids)
-    load_weights(network, read_weights(weights), config.setup)
-    return fold_batch_norms(_place(network, config, device))
+    load_strictly(network, read_weights(weights), config.setup)
+    return _place(network, config, device, trains=False).eval()
 
 
 def build_evaluator(
     experiment: Experiment,
-    network: nn.Module,
     device: torch.device,
     processes: Processes,
     *,
+    trains: bool = False,
     debug: bool = False,
     build_data: DatasetBuilder = build_dataset,
 ) -> Evaluator:
-    """What measures a network on the validation split; arguments as of `build_setting`.
+    """What measures networks on the validation split.
+
+    Args:
+        experiment: The experiment.
+        device: Where the networks are.
+        processes: This process's place.
+        trains: Whether the run trains; the images are of that run's memory format.
+        debug: Measure one batch only.
+        build_data: Makes the dataset.
 
     Raises:
         UserError: The dataset is not there, or not as it should be.
     """
     config = experiment.config
     dataset = open_dataset(experiment, validation_use(config), build=build_data)
-    baselines = config.setup.loss.kwargs.baselines
+    labels = label_set(config.data.validation.dataset, config.data.validation.n_classes)
+    tasks = build_tasks(config.setup.loss, labels)
     return Evaluator(
-        network=network,
         dataset=dataset,
         loss=build_loss(config.setup.loss),
-        measures=_measures(config, dataset, device),
-        decoder=build_decoder(config.setup.loss),
-        painter=Painter(dataset.class_colors),
+        tasks=tasks,
+        scales={task: section.kwargs.scales for task, section in config.setup.loss.tasks.items()},
         precision=_precision(config, device),
         processes=processes,
         device=device,
         options=Evaluator.Options(
             batch_size=config.data.valid_bs,
             workers=config.training.n_workers,
-            channels_last=config.training.channels_last,
+            channels_last=runs_channels_last(config.training.channels_last, device, trains=trains),
             n_logged=config.data.n_valid_logged,
             limit=config.data.valid_bs * processes.world_size if debug else None,
-            baselines=baselines_in_percent(baselines) if baselines else None,
+            baselines=_baselines(config, tasks),
         ),
     )
 
@@ -144,7 +147,7 @@ def build_setting(
     network = _place(network, config, device)
     _checkpoint_activations(network, config)
     processes.broadcast_(network.state_dict().values())
-    evaluator = build_evaluator(experiment, network, device, processes, debug=debug, build_data=build_data)
+    evaluator = build_evaluator(experiment, device, processes, trains=True, debug=debug, build_data=build_data)
     optimizer = build_optimizer(config.optim, parameter_groups(network, config.setup.lr), device=device)
     engine = Engine(
         optimizer=optimizer,
@@ -192,9 +195,8 @@ def _adaptation(
         discriminator = Discriminator(in_channels=channels[task])
         discriminator = _place(discriminator, config, evaluator.device)
         engine.processes.broadcast_(discriminator.state_dict().values())
-        optimizer = build_optimizer(
-            DISCRIMINATOR_OPTIMIZER, parameter_groups(discriminator, {"default": da.lr_D}), device=evaluator.device
-        )
+        groups = [{"params": discriminator.parameters(), "lr": da.lr_D}]
+        optimizer = build_optimizer(DISCRIMINATOR_OPTIMIZER, groups, device=evaluator.device)
         scheduler = build_scheduler(DISCRIMINATOR_SCHEDULE, optimizer, iterations=horizon)
         aligned.append(Aligned(task, scale, discriminator, optimizer, scheduler))
     use = target_use(config)
@@ -206,6 +208,7 @@ def _adaptation(
         source=source,
         target=target,
         aligned=aligned,
+        tasks=evaluator.tasks,
         options=AdaptationOptions(
             start=da.start, adversarial_weight=da.lambda_adv_ent, discriminator_weight=da.lambda_disc_ent
         ),
@@ -223,44 +226,35 @@ def _feature_distance(config: Config, device: torch.device) -> FeatureDistance |
     return FeatureDistance(reference=_place(reference, config, device))
 
 
-def _measures(config: Config, dataset: DenseDataset, device: torch.device) -> dict[str, Measure]:
-    """A metric for every supervised scale of every task; depth from video also without median scaling."""
-    measures = {}
-    for task, section in config.setup.loss.tasks.items():
-        scalings = {"": None, "_unscaled": False} if task == "disp" else {"": None}
-        for scale in sorted(section.kwargs.scales):
-            for suffix, median_scaling in scalings.items():
-                metric = build_metric(
-                    task,
-                    section,
-                    class_names=dataset.class_names,
-                    subsets=_class_subsets(dataset.class_names),
-                    median_scaling=median_scaling,
-                )
-                measures[f"{task}_{scale}{suffix}"] = Measure(task, scale, metric.to(device))
-    return measures
-
-
-def _class_subsets(class_names: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
-    """Subsets of classes over which a second mIoU is usual: of the 16 shared with SYNTHIA, the 13 that are not thin."""
-    if len(class_names) != 16:
-        return {}
-    return {"13": tuple(i for i, name in enumerate(class_names) if name not in ("wall", "fence", "pole"))}
+def _baselines(config: Config, tasks: Mapping[str, Task]) -> dict[str, float] | None:
+    """What delta_m compares with, shares in percent; warns of what is read otherwise than it is written."""
+    given, where = config.setup.loss.kwargs, "setup.loss.kwargs"
+    for name, gamma in (given.gammas or {}).items():
+        if bool(gamma) != tasks[name].lower_is_better:
+            better = "lower" if tasks[name].lower_is_better else "higher"
+            LOGGER.warning("%s.gammas.%s: %d is ignored: of %s %s is better", where, name, gamma, name, better)
+    read = dict(given.baselines or {})
+    for name, value in read.items():
+        if tasks[name].in_percent and value <= 1:
+            read[name] = 100 * value
+            LOGGER.warning("%s.baselines.%s: %g is read as a fraction, that is %g %%", where, name, value, read[name])
+    return read or None
 
 
 def _precision(config: Config, device: torch.device) -> Precision:
     return Precision(device=device, use_amp=config.training.use_amp, amp_dtype=config.training.amp_dtype)
 
 
-def _place(network: nn.Module, config: Config, device: torch.device) -> nn.Module:
-    """Move a network to the device, in the memory format its convolutions are fastest in."""
+def _place(network: nn.Module, config: Config, device: torch.device, *, trains: bool = True) -> nn.Module:
+    """Move a network to the device, in the memory format of the run."""
     if config.training.sync_bn:
         if device.type != "cuda":
             raise UserError(
                 "training.sync_bn: PyTorch's synchronised batch norm needs GPUs; set it to false on the CPU"
             )
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-    memory_format = torch.channels_last if config.training.channels_last else torch.contiguous_format
+    last = runs_channels_last(config.training.channels_last, device, trains=trains)
+    memory_format = torch.channels_last if last else torch.contiguous_format
     return network.to(device=device, memory_format=memory_format)
 
 
@@ -272,4 +266,5 @@ def _checkpoint_activations(network: nn.Module, config: Config) -> None:
 
 def _runner(network: nn.Module, config: Config) -> Callable[..., Any]:
     """How training runs the network: compiled where asked for. The network itself keeps its plain weight names."""
-    return torch.compile(network) if config.training.compile else network
+    forward = network.forward_video if config.setup.is_video_depth else network
+    return torch.compile(forward) if config.training.compile else forward

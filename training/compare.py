@@ -10,16 +10,15 @@ import json
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from training.evaluation import FINAL_SCALE, HEADLINES
 from utils.command import run_command
 from utils.console import table
 from utils.errors import UserError
 
 Headlines = dict[str, float | None]  # "<task> <metric>" -> value
-LOWER_IS_BETTER = {f"{task} {name}": lower for task, names in HEADLINES.items() for name, lower in names.items()}
 
 
 def read_runs(folder: Path) -> dict[str, Headlines]:
@@ -48,8 +47,16 @@ def read_metrics(path: Path) -> dict[str, dict[str, Any]]:
 
 def headlines(metrics: Mapping[str, Mapping[str, Any]]) -> Headlines:
     """The headline figures of the final output."""
-    tasks = {output.removesuffix(f"_{FINAL_SCALE}"): figures for output, figures in metrics.items()}
-    return {f"{task} {name}": tasks[task][name] for task in HEADLINES if task in tasks for name in HEADLINES[task]}
+    shown = (name.split() for name in _lower_is_better())
+    return {f"{task} {name}": metrics[f"{task}_0"][name] for task, name in shown if f"{task}_0" in metrics}
+
+
+@cache
+def _lower_is_better() -> dict[str, bool]:
+    """Whether lower is better, of every headline figure."""
+    from training.tasks import TASKS  # with PyTorch, whose seconds help and mistakes need not cost
+
+    return {f"{name} {figure}": lower for name, task in TASKS.items() for figure, lower in task.headlines.items()}
 
 
 def comparison(experiments: Mapping[str, Mapping[str, Headlines]]) -> str:
@@ -83,7 +90,7 @@ def _names(experiments: Mapping[str, Sequence[Headlines]]) -> list[str]:
 
 
 def _table(names: Sequence[str], columns: Mapping[str, Sequence[str]]) -> str:
-    better = ["lower" if LOWER_IS_BETTER[name] else "higher" for name in names]
+    better = ["lower" if _lower_is_better()[name] else "higher" for name in names]
     return table(["", "better", *columns], list(zip(names, better, *columns.values(), strict=True)))
 
 
@@ -102,7 +109,7 @@ def _difference(name: str, runs: Mapping[str, Headlines], first: Mapping[str, He
     gains = [value - base for value, base in pairs if value is not None and base is not None]
     if not gains or len(gains) < len(pairs):
         return "-"
-    better = sum(gain < 0 if LOWER_IS_BETTER[name] else gain > 0 for gain in gains)
+    better = sum(gain < 0 if _lower_is_better()[name] else gain > 0 for gain in gains)
     return f"{_mean(gains, sign='+')}, {better} of {len(gains)} better"
 
 

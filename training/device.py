@@ -66,6 +66,17 @@ def _local_rank() -> int:
     return rank
 
 
+def runs_channels_last(wish: bool | None, device: torch.device, *, trains: bool) -> bool:
+    """Whether networks and images are channels_last: as wished, else what docs/performance.md found faster.
+
+    Args:
+        wish: `training.channels_last`; None leaves the choice.
+        device: Of the run.
+        trains: Whether the run trains; validations on the way keep the format of the training.
+    """
+    return (trains or device.type == "cpu") if wish is None else wish
+
+
 def set_switches(device: torch.device, *, benchmark: bool, detect_anomaly: bool) -> None:
     """cuDNN autotuning and TensorFloat-32 on a GPU; autograd's anomaly detection where asked for."""
     torch.autograd.set_detect_anomaly(detect_anomaly)

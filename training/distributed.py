@@ -22,11 +22,11 @@ from torch import Tensor, nn
 
 from utils.errors import Failure, UserError
 
-TIMEOUT = timedelta(minutes=30)  # a collective that some process does not come to ends all after this
+TIMEOUT = timedelta(minutes=30)  # how long a collective waits for a process before all end
 BUCKET_BYTES = 25 * 2**20  # of gradients that travel together
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
-IN_FLIGHT = 2  # buckets on their way while the next is packed
-# Keys of the store through which one process says, once for all, why the run ends.
+IN_FLIGHT = 2  # buckets being reduced while the next is packed
+# Keys of the store through which only one process reports why the run ends.
 CLAIM, SAID = "last_word/claims", "last_word/said"
 
 
@@ -42,7 +42,6 @@ class Processes:
     """
 
     rank: int = 0
-    local_rank: int = 0
     world_size: int = 1
     store: dist.Store | None = None
 
@@ -57,7 +56,7 @@ class Processes:
 
     def barrier(self) -> None:
         """Wait until every process is here."""
-        self.any(0)  # not dist.barrier(), which waits for the GPU too
+        self.max_flag(0)  # not dist.barrier(), which waits for the GPU too
 
     def sum_(self, tensors: Iterable[Tensor]) -> None:
         """Replace each tensor by its sum over all processes, in place."""
@@ -72,7 +71,7 @@ class Processes:
         Called after the last backward of a step, in place of DistributedDataParallel's hooks inside each: those expect
         one forward and one backward that reach every parameter, while domain adaptation runs two of each and a config
         may leave an output unsupervised. A parameter with a gradient on some processes only counts as zero on the
-        others; one without any stays without, so that optimizers pass it over as they do in a single process.
+        others; one without any stays without, so that optimizers skip it as they do in a single process.
         """
         if not self.is_distributed:
             return
@@ -98,7 +97,7 @@ class Processes:
         for gradient, mean in zip(bucket, flat.split([g.numel() for g in bucket]), strict=True):
             gradient.copy_(mean.view(gradient.shape))
 
-    def any(self, flag: int) -> int:
+    def max_flag(self, flag: int) -> int:
         """The largest of all processes' flags. Travels on the CPU, so that it never waits for the GPU."""
         if not self.is_distributed:
             return flag
@@ -133,12 +132,12 @@ class Processes:
         return box[0]
 
     def last_word(self, message: str) -> None:
-        """Say on stderr why the run ends, unless another process has said why.
+        """Print on stderr why the run ends, unless another process does.
 
-        Returns when it is said, by whichever process: `torchrun` ends all as soon as one has ended. No collective, as
+        Returns once any process has printed, because `torchrun` ends all as soon as one has ended. Not a collective, as
         the others may be anywhere.
         """
-        with suppress(RuntimeError):  # where the store went with its process: rather said twice than never
+        with suppress(RuntimeError):  # the store may have died with its process: better twice than never
             if self.store is not None and self.store.add(CLAIM, 1) > 1:
                 self.store.wait([SAID], timedelta(seconds=10))
                 return
@@ -174,7 +173,7 @@ def join_processes() -> Processes:
             f"WORLD_SIZE={announced}: cannot join the other processes ({str(error).splitlines()[0]}); start all of "
             "them with torchrun, or unset WORLD_SIZE"
         ) from error
-    return Processes(rank, int(os.environ.get("LOCAL_RANK", "0")), world_size, store)
+    return Processes(rank, world_size, store)
 
 
 def under_torchrun() -> bool:
@@ -183,9 +182,9 @@ def under_torchrun() -> bool:
 
 
 def end_with_parent() -> None:
-    """Have this process told to stop (SIGTERM) when its parent is gone, however that ended; on Linux only.
+    """Ask the kernel to send this process SIGTERM when its parent dies; on Linux only.
 
-    Without it, processes whose `torchrun` was killed go on training, beside those that are started in their place.
+    Without it, processes whose `torchrun` was killed keep training beside those started in their place.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,14 +13,13 @@ from dataset.base import DenseDataset
 from dataset.loader import eval_loader
 from loss.multitask import MultiTaskLoss
 from metrics.base import Metric
-from metrics.delta import delta_m, main_score
-from models.folding import fold_batch_norms
-from training.decode import Decoder
+from metrics.delta import delta_m
 from training.distributed import Processes
 from training.evaluation import Evaluation, Scores
-from training.panels import Painter
+from training.panels import sample_panels
 from training.precision import Precision
 from training.setting import Batch, to_device
+from training.tasks import Task, decode_final
 from utils.console import progress
 from utils.geometry import resize
 
@@ -40,13 +39,10 @@ class Evaluator:
     """Measures a network on a dataset.
 
     Args:
-        network: Maps images to predictions. Each run measures a copy of it whose batch norms are folded, made from the
-            weights of that moment and released at the run's end.
         dataset: Labelled validation images.
         loss: The supervised losses.
-        measures: What to measure, by its name in `metrics.json`; `<task>_<scale>` for every supervised scale.
-        decoder: Turns predictions into people's units.
-        painter: Draws the panels.
+        tasks: What is measured and drawn.
+        scales: The scales of each task that are measured.
         precision: Number format of the forward pass.
         processes: This process's place; each measures its share of the images.
         device: Where the network is.
@@ -55,7 +51,10 @@ class Evaluator:
 
     @dataclass(frozen=True)
     class Options:
-        """How to go through the dataset: `limit` images at most, `n_logged` of them drawn."""
+        """How to go through the dataset: `limit` images at most, `n_logged` of them drawn.
+
+        `baselines` are what `delta_m` compares with, shares in percent.
+        """
 
         batch_size: int
         workers: int
@@ -67,44 +66,44 @@ class Evaluator:
     def __init__(
         self,
         *,
-        network: nn.Module,
         dataset: DenseDataset,
         loss: MultiTaskLoss,
-        measures: Mapping[str, Measure],
-        decoder: Decoder,
-        painter: Painter,
+        tasks: Mapping[str, Task],
+        scales: Mapping[str, Sequence[int]],
         precision: Precision,
         processes: Processes,
         device: torch.device,
         options: Options,
     ) -> None:
-        self.network = network
-        self._folded: nn.Module | None = None
         self.dataset = dataset
         self.loss = loss
-        self.measures = dict(measures)
-        self.final_scales = {
-            m.task: min(n.scale for n in measures.values() if n.task == m.task) for m in measures.values()
+        self.tasks = tasks
+        self.final_scales = {task: min(scales[task]) for task in tasks}
+        self.measures = {
+            f"{name}_{scale}{suffix}": Measure(name, scale, metric.to(device))
+            for name, task in tasks.items()
+            for scale in sorted(scales[name])
+            for suffix, metric in task.metrics().items()
         }
-        self.decoder = decoder
-        self.painter = painter
         self.precision = precision
         self.processes = processes
         self.device = device
         self.options = options
 
     @torch.inference_mode()
-    def run(self, should_stop: Callable[[], bool] = lambda: False) -> Evaluation | None:
+    def run(self, network: nn.Module, should_stop: Callable[[], bool] = lambda: False) -> Evaluation | None:
         """Go through the dataset once.
 
         Args:
+            network: Maps images to predictions; left in evaluation mode, its running statistics those of the main
+                process on every process.
             should_stop: Asked after every batch; when true the validation is given up.
 
         Returns:
             The result, the same on every process, or None when given up.
         """
         begun = time.perf_counter()
-        self._reset()
+        self._reset(network)
         sums: dict[str, Tensor] = {}
         panels: dict[str, np.ndarray] = {}
         count = 0
@@ -123,7 +122,7 @@ class Evaluator:
             for batch in loader:
                 batch = to_device(batch, self.device, channels_last=self.options.channels_last)
                 size = len(batch["image"])
-                decoded = self._measure(batch, sums)
+                decoded = self._measure(network, batch, sums)
                 if self.processes.is_main:
                     panels |= self._panels(batch, decoded, self.options.n_logged - len(panels), "valid")
                 count += size
@@ -131,35 +130,34 @@ class Evaluator:
                 stopped = int(should_stop())
                 if stopped:
                     break
-        self._folded = None
-        if self.processes.any(stopped):
+        if self.processes.max_flag(stopped):
             return None
         return self._finish(sums, count, panels, begun)
 
-    def _reset(self) -> None:
-        """Forget earlier measurements and weights; running statistics become the main process's on every process."""
-        self.processes.broadcast_(self.network.buffers())
-        self._folded = fold_batch_norms(self.network)
+    def _reset(self, network: nn.Module) -> None:
+        """Forget earlier measurements and make the network ready to be measured."""
+        self.processes.broadcast_(network.buffers())
+        network.eval()
         for measure in self.measures.values():
             measure.metric.reset()
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
 
-    def _measure(self, batch: Batch, sums: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _measure(self, network: nn.Module, batch: Batch, sums: dict[str, Tensor]) -> dict[str, Tensor]:
         """Predict a batch and update losses and metrics; returns the final decoded predictions."""
         with self.precision.autocast():
-            predictions = self._folded(batch["image"])
+            predictions = network(batch["image"])
         height_width = (batch["image"].shape[-2], batch["image"].shape[-1])
         predictions = self._full_size(predictions, height_width)
         images = len(batch["image"])
         for name, value in self.loss(predictions, batch).items():
             sums[name] = sums.get(name, torch.zeros((), device=self.device, dtype=torch.float64)) + value * images
-        truths = {task: self.truth(task, batch) for task in self.final_scales}
+        truths = {name: task.truth(batch) for name, task in self.tasks.items()}
         decoded: dict[tuple[str, int], Tensor] = {}
         for measure in self.measures.values():
             output = (measure.task, measure.scale)
             if output not in decoded:
-                decoded[output] = self.decoder(measure.task, predictions[measure.task][measure.scale], height_width)
+                decoded[output] = self.tasks[measure.task].decode(predictions[measure.task][measure.scale])
             measure.metric.update(decoded[output], *truths[measure.task])
         return {task: decoded[task, scale] for task, scale in self.final_scales.items()}
 
@@ -171,37 +169,26 @@ class Evaluator:
             for task, scales in predictions.items()
         }
 
-    def truth(self, task: str, batch: Batch) -> tuple[Tensor, ...]:
-        """What a task's metric compares with."""
-        if task in ("depth", "disp"):
-            return batch["depth"], batch["depth_mask"]
-        if task == "normals":
-            return self.loss.losses["normals"].target(batch)
-        return (batch[task],)
-
     def _panels(self, batch: Batch, decoded: dict[str, Tensor], wanted: int, prefix: str) -> dict[str, np.ndarray]:
         """Panels of the first `wanted` samples of a batch."""
-        drawn = {}
-        if wanted > 0 and "normals" in decoded and self.loss.losses["normals"].label in batch:
-            normals, mask = self.truth("normals", batch)
-            batch = {**batch, "normals": normals, "normals_mask": mask}
-        for index in range(min(wanted, len(batch["image"]))):
-            name = f"{prefix}_{int(batch['index'][index]):05d}"
-            drawn[name] = self.painter.sample(batch, decoded, index)
-        return drawn
+        if wanted <= 0:
+            return {}
+        panels = sample_panels(self.tasks, batch, decoded, wanted)
+        names = (f"{prefix}_{int(index):05d}" for index in batch["index"])
+        return dict(zip(names, panels, strict=False))
 
     @torch.inference_mode()
-    def training_panels(self, batches: Mapping[str, Batch], wanted: int) -> dict[str, np.ndarray]:
-        """Panels of the first samples of a training batch of each stream, predicted in evaluation mode."""
-        self.network.eval()
+    def training_panels(self, network: nn.Module, batches: Mapping[str, Batch], wanted: int) -> dict[str, np.ndarray]:
+        """Panels of the first samples of a training batch of each stream; leaves the network in evaluation mode."""
+        network.eval()
         panels: dict[str, np.ndarray] = {}
         for stream, batch in batches.items():
             if not wanted:
                 break
             with self.precision.autocast():
-                predictions = self.network(batch["image"][:wanted])
+                predictions = network(batch["image"][:wanted])
             size = (batch["image"].shape[-2], batch["image"].shape[-1])
-            decoded = self.decoder.final(predictions, size)
+            decoded = decode_final(self.tasks, predictions, size)
             panels |= self._panels(batch, decoded, wanted, f"train_{stream}")
         return panels
 
@@ -234,13 +221,15 @@ class Evaluator:
         main: dict[str, float | None] = {}
         final: dict[str, float | None] = {}
         score = None
-        for task, scale in self.final_scales.items():
-            name, value, higher_is_better = main_score(task, scores[f"{task}_{scale}"])
-            main[f"{task}/{name}"] = final[task] = value
-            if len(self.final_scales) == 1 and value is not None:
-                score = value if higher_is_better else -value
+        for name, task in self.tasks.items():
+            value = scores[f"{name}_{self.final_scales[name]}"][task.main]
+            main[f"{name}/{task.main}"] = value
+            final[name] = 100 * value if task.in_percent and value is not None else value
+            if len(self.tasks) == 1 and value is not None:
+                score = -value if task.lower_is_better else value
         if self.options.baselines:
-            main["delta_m"] = score = delta_m(final, self.options.baselines)
+            directions = {name: task.lower_is_better for name, task in self.tasks.items()}
+            main["delta_m"] = score = delta_m(final, self.options.baselines, directions)
         return main, score
 
     def _peak_memory_mb(self) -> float:

@@ -10,15 +10,6 @@ import numpy as np
 
 from utils.visualize import write_png
 
-FINAL_SCALE = 0
-# The figures of each task that comparisons show, and whether lower is better.
-HEADLINES = {
-    "semseg": {"mIoU": False, "Acc": False},
-    "depth": {"rmse": True, "abs_rel": True},
-    "disp": {"rmse": True, "abs_rel": True},
-    "normals": {"mean": True, "median": True},
-    "edges": {"F1": False},
-}
 Scores = dict[str, dict[str, Any]]
 
 

@@ -1,17 +1,15 @@
 """Weights for others: `--export-weights`, a file that the code published with the paper loads."""
 
-import logging
 from pathlib import Path
 
 from models.build import build_model
-from models.published import load_weights, to_published
+from models.published import to_published
 from models.weights import read_weights
+from training.weights import load_strictly
 from utils.config.load import Experiment
-from utils.console import LOGGER_NAME
+from utils.console import LOGGER
 from utils.errors import UserError
 from utils.files import save_tensors
-
-LOGGER = logging.getLogger(LOGGER_NAME)
 
 
 def export_weights(experiment: Experiment, weights: Path, output: Path) -> None:
@@ -25,12 +23,12 @@ def export_weights(experiment: Experiment, weights: Path, output: Path) -> None:
         raise UserError(f"--export-weights {output}: is there already; remove it, or choose another name")
     config = experiment.config
     network = build_model(config.setup, pretrained=False, frame_ids=config.data.source.frame_ids)
-    load_weights(network, read_weights(weights), config.setup)
+    load_strictly(network, read_weights(weights), config.setup)
     if config.setup.method == "ours-cxatt" and len(config.setup.tasks) > 2:
         LOGGER.warning(
             "the published code concatenates the features of three tasks and more in an order that changes with "
             "Python's hash seed; these weights need that of the config (setup.kwargs.source_order)"
         )
-    published = to_published(network.state_dict(), config.setup)
+    published = to_published(network.state_dict(), network)
     save_tensors(output, published)
     LOGGER.info("exported %s: %d published names in %s", weights, len(published), output)

@@ -4,7 +4,6 @@ The loop knows nothing of a setting but what `training/setting.py` declares. It 
 writer of the run folder, and only on the main process.
 """
 
-import logging
 import math
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from dataset.loader import train_loader
+from training.device import runs_channels_last
 from training.distributed import Processes, under_torchrun
 from training.evaluate import Evaluator
 from training.evaluation import Evaluation
@@ -26,12 +26,10 @@ from training.state import Progress, save_state
 from training.stop import StopRequest
 from utils.config.schema.data import DataConfig
 from utils.config.schema.training import TrainingConfig
-from utils.console import LOGGER_NAME, progress
+from utils.console import LOGGER, progress
 from utils.errors import Failure, Stopped
 from utils.files import save_json, save_tensors
 from utils.seed import random_states, restore_random_states
-
-LOGGER = logging.getLogger(LOGGER_NAME)
 
 
 class Diverged(Failure):
@@ -94,6 +92,7 @@ class Loop:
         self.loggers = loggers
         self.processes = processes
         self.device = device
+        self.channels_last = runs_channels_last(training.channels_last, device, trains=True)
         self.meter = Meter()
 
     def run(self) -> Evaluation | None:
@@ -117,17 +116,17 @@ class Loop:
             if self._validation_was_missed():
                 result = self._validate(stop, {})
             # Processes are not signalled at one moment: they go by what they last told each other, not by `stop`.
-            stopping = self.processes.any(stop.signal)
+            stopping = self.processes.max_flag(stop.signal)
             while self.progress.step < total and not stopping:
                 batches = self._step(streams)
                 bar.update()
                 step = self.progress.step
                 if step % self.training.print_interval == 0 or step == total:
                     self._log()
-                stopping = self.processes.any(stop.signal)
+                stopping = self.processes.max_flag(stop.signal)
                 if validation_due(step, self.training.val_interval, total) and not stopping:
                     result = self._validate(stop, batches)
-                    stopping = self.processes.any(stop.signal)
+                    stopping = self.processes.max_flag(stop.signal)
                 if step % self.training.checkpoint_interval == 0 or step == total or stopping:
                     self._checkpoint()
             if stopping and self.progress.step == 0:
@@ -162,7 +161,7 @@ class Loop:
             begun = time.perf_counter()
             batches = {}
             for name, stream in streams.items():
-                batches[name] = to_device(next(stream), self.device, channels_last=self.training.channels_last)
+                batches[name] = to_device(next(stream), self.device, channels_last=self.channels_last)
                 self.progress.batches[name] = self.progress.batches.get(name, 0) + 1
             self.meter.waited += time.perf_counter() - begun
             self.meter.add(self.setting.backward(batches, step=self.progress.step + 1, share=share))
@@ -222,7 +221,7 @@ class Loop:
         """Validate, log, and keep the weights if they are the best so far."""
         self._mean_losses()  # a diverged network must not replace anything
         begun = time.perf_counter()
-        result = self.evaluator.run(should_stop=lambda: bool(stop.signal))
+        result = self.evaluator.run(self.setting.model, should_stop=lambda: bool(stop.signal))
         if result is None:
             self.setting.train()
             return None
@@ -237,8 +236,9 @@ class Loop:
             save_json(self.folder.metrics, result.as_json(step))
             if is_best and self.training.save_model:
                 save_tensors(self.folder.best_model, self.setting.model.state_dict())
-            logged = self.data.n_train_logged
-            result.panels |= self.evaluator.training_panels(batches, logged) | self.setting.panels(batches, logged)
+            model, logged = self.setting.model, self.data.n_train_logged
+            result.panels |= self.evaluator.training_panels(model, batches, logged)
+            result.panels |= self.setting.panels(batches, logged)
             result.write_panels(self.folder.panels, step)
             for logger in self.loggers:
                 logger.log(step, result.flat())

@@ -4,7 +4,6 @@ Reading and resizing the next images and writing the last results overlap with t
 """
 
 import glob
-import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,19 +18,17 @@ from torch import Tensor
 from dataset.labels import label_set
 from dataset.transform import resize_rgb, rgb_to_tensor
 from training.build import build_network
-from training.decode import Decoder, build_decoder
-from training.device import choose_device
-from training.panels import CAPTIONS, Painter, edge_probability
+from training.device import choose_device, runs_channels_last
 from training.precision import Precision
+from training.setting import to_device
+from training.tasks import build_tasks, decode_final
 from utils.config.load import Experiment
-from utils.console import LOGGER_NAME, progress
+from utils.console import LOGGER, progress
 from utils.errors import UserError
 from utils.files import write_atomically
-from utils.visualize import color_normals, panel, write_png
+from utils.visualize import panel, write_png
 
-LOGGER = logging.getLogger(LOGGER_NAME)
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
-DEPTH_PNG_SCALE = 256  # metres * 256 in 16 bit: 4 mm steps up to 255.99 m
 THREADS = 2
 AHEAD = 4  # images read before they are needed
 
@@ -143,9 +140,9 @@ class Predictor:
         self.size = (dataset.height, dataset.width)
         self.device = device
         self.precision = Precision(device=device, use_amp=config.training.use_amp, amp_dtype=config.training.amp_dtype)
+        self.channels_last = runs_channels_last(config.training.channels_last, device, trains=False)
         self.network = build_network(experiment, device, weights=weights)
-        self.decoder: Decoder = build_decoder(config.setup.loss)
-        self.painter = Painter(label_set(dataset.dataset, dataset.n_classes).colors)
+        self.tasks = build_tasks(config.setup.loss, label_set(dataset.dataset, dataset.n_classes))
 
     @torch.inference_mode()
     def __call__(self, image: Tensor, size: tuple[int, int]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -154,10 +151,10 @@ class Predictor:
         Returns:
             Decoded maps [C, H, W] at `size`, and the network's final outputs [C, h, w] as they are; on the CPU.
         """
-        batch = image[None].to(self.device).contiguous(memory_format=torch.channels_last)
+        batch = to_device({"image": image[None]}, self.device, channels_last=self.channels_last)["image"]
         with self.precision.autocast():
             predictions = self.network(batch)
-        decoded = self.decoder.final(predictions, size)
+        decoded = decode_final(self.tasks, predictions, size)
         raw = {task: scales[min(scales)][0].float().cpu() for task, scales in predictions.items()}
         return {task: value[0].cpu() for task, value in decoded.items()}, raw
 
@@ -176,20 +173,11 @@ class Predictor:
             write_png(job.target.with_name(f"{job.target.name}_{suffix}.png"), picture)
 
         cells = [("image", np.asarray(image))]
-        for task, tensor in maps.items():
-            value = tensor.numpy()
-            picture = self.painter.prediction(task, value)
-            cells.append((CAPTIONS[task], picture))
-            if task == "semseg":
-                save("semseg", value.argmax(0).astype(np.uint8))
-                save("semseg_color", picture)
-            elif task in ("depth", "disp"):
-                save("depth", (value[0] * DEPTH_PNG_SCALE).round().clip(0, 65535).astype(np.uint16))
-                save("depth_color", picture)
-            elif task == "normals":
-                save("normals", color_normals(value))
-            elif task == "edges":
-                save("edges", (edge_probability(value) * 255).round().astype(np.uint8))
+        for name, tensor in maps.items():
+            task, value = self.tasks[name], tensor.numpy()
+            cells.append((task.caption, task.pictures(value, None)[1]))
+            for suffix, picture in task.files(value).items():
+                save(suffix, picture)
         save("panel", panel([cells]))
         if raw_maps is not None:
             arrays = {task: tensor.numpy() for task, tensor in raw_maps.items()}

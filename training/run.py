@@ -1,11 +1,12 @@
 """The runs a user starts: train, evaluate. Each builds what it needs, in the order in which mistakes show earliest."""
 
-import logging
 import shutil
 import tempfile
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from models.weights import read_weights
 from training.build import build_evaluator, build_network, build_setting
@@ -13,17 +14,17 @@ from training.device import choose_device, set_switches
 from training.distributed import Processes
 from training.loggers import JsonLinesLogger, Logger
 from training.loop import Loop
-from training.run_folder import RunFolder, family, latest_run_folder, new_run_folder
+from training.run_folder import RunFolder, experiment_folder, latest_run_folder, new_run_folder
 from training.run_record import open_session, recorded
-from training.state import Progress, load_state
+from training.setting import Setting
+from training.state import Progress, State, load_state
 from utils.config.load import Experiment, changed_keys, save_config
 from utils.config.yaml_io import read_mapping
-from utils.console import LOGGER_NAME
+from utils.console import LOGGER
 from utils.errors import UserError
 from utils.files import save_json
 from utils.seed import seed_everything
 
-LOGGER = logging.getLogger(LOGGER_NAME)
 # What `--debug` changes of the section `training`: of all that would be thrown away, only the whole state is written.
 DEBUG = {"iterations": 1, "save_model": False, "save_finished_model": False}
 
@@ -76,22 +77,13 @@ def train(experiment: Experiment, options: Options, processes: Processes) -> Non
         partial=options.partial,
         debug=options.debug,
     )
-    if state is not None:
-        progress, setting_state, random = state
-        if progress.world_size != processes.world_size:
-            _change_world_size(progress, processes, allowed=config.training.allow_world_size_change)
-            random = None
-        _warn_of_changes(experiment, folder)
-        setting.load_state_dict(setting_state)
-    else:
-        progress, random = Progress(), None
-    seed_everything(config.training.seed + processes.rank)  # but dropout of its own
-    temporary = Path(tempfile.mkdtemp(prefix="densemtl-debug-")) if options.debug and processes.is_main else None
-    try:
-        if folder is None:
-            create = (lambda: RunFolder(temporary)) if options.debug else (lambda: new_run_folder(experiment))
-            folder = processes.from_main(create() if processes.is_main else None)
-        loggers = _open_loggers(experiment, folder, options, progress) if processes.is_main else []
+    progress, random = (Progress(), None) if state is None else _restore(state, setting, experiment, folder, processes)
+    seed_everything(config.training.seed + processes.rank)  # from here on a seed per process, so that dropout differs
+    with (
+        _run_folder(experiment, folder, progress, processes, debug=options.debug) as folder,
+        _loggers(experiment, folder, options, progress, processes) as loggers,
+        recorded(folder.record, session) if processes.is_main else nullcontext(),
+    ):
         LOGGER.info("%s %s on %s: %s", "resuming" if state else "training", experiment.name, device, folder.path)
         loop = Loop(
             setting=setting,
@@ -105,20 +97,42 @@ def train(experiment: Experiment, options: Options, processes: Processes) -> Non
             processes=processes,
             device=device,
         )
-        try:
-            with recorded(folder.record, session) if processes.is_main else nullcontext():
-                result = loop.run()
-        finally:
-            for logger in loggers:
-                logger.close()
-            if progress.step == 0 and processes.is_main:  # the first images cannot be read, say: a run that never was
-                shutil.rmtree(folder.path, ignore_errors=True)
-        if processes.is_main and result is not None:
-            LOGGER.info("%s", result.table())
-            LOGGER.info("done: %s", "debug run, nothing kept" if options.debug else folder.path)
+        result = loop.run()
+    if processes.is_main and result is not None:
+        LOGGER.info("%s", result.table())
+        LOGGER.info("done: %s", "debug run, nothing kept" if options.debug else folder.path)
+
+
+def _restore(
+    state: State, setting: Setting, experiment: Experiment, folder: RunFolder, processes: Processes
+) -> tuple[Progress, list[dict[str, Any]] | None]:
+    """Take up the state of a run; returns its progress and its generators' states, where they still fit."""
+    progress, setting_state, random = state
+    _warn_of_changes(experiment, folder)
+    setting.load_state_dict(setting_state)
+    if progress.world_size == processes.world_size:
+        return progress, random
+    _change_world_size(progress, processes, allowed=experiment.config.training.allow_world_size_change)
+    return progress, None
+
+
+@contextmanager
+def _run_folder(
+    experiment: Experiment, resumed: RunFolder | None, progress: Progress, processes: Processes, *, debug: bool
+) -> Iterator[RunFolder]:
+    """The folder of the run; gone afterwards if it holds nothing to keep: of a debug run, of one without a step."""
+    folder = resumed
+    if folder is None:
+        folder = processes.from_main(_new_folder(experiment, debug=debug) if processes.is_main else None)
+    try:
+        yield folder
     finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        if processes.is_main and (debug or progress.step == 0):
+            shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def _new_folder(experiment: Experiment, *, debug: bool) -> RunFolder:
+    return RunFolder(Path(tempfile.mkdtemp(prefix="densemtl-debug-"))) if debug else new_run_folder(experiment)
 
 
 def _change_world_size(progress: Progress, processes: Processes, *, allowed: bool) -> None:
@@ -142,24 +156,30 @@ def _warn_of_changes(experiment: Experiment, folder: RunFolder) -> None:
         )  # fmt: skip
 
 
-def _open_loggers(experiment: Experiment, folder: RunFolder, options: Options, progress: Progress) -> list[Logger]:
-    """Write the config and open the log; join W&B unless it is off."""
+@contextmanager
+def _loggers(
+    experiment: Experiment, folder: RunFolder, options: Options, progress: Progress, processes: Processes
+) -> Iterator[list[Logger]]:
+    """The main process's loggers: the log file and, unless it is off, W&B; the others have none."""
+    if not processes.is_main:
+        yield []
+        return
     save_config(experiment.raw, folder.config)
-    loggers: list[Logger] = [JsonLinesLogger(folder.log, start_step=progress.step)]
-    if options.project is not None and not options.debug:
-        from training.wandb_logger import WandbLogger  # importing wandb takes seconds that `-w` saves
+    with ExitStack() as opened:
+        loggers: list[Logger] = [opened.enter_context(closing(JsonLinesLogger(folder.log, start_step=progress.step)))]
+        if options.project is not None and not options.debug:
+            from training.wandb_logger import WandbLogger  # importing wandb takes seconds that `-w` saves
 
-        name = f"{family(experiment).parent.parent.name}/{experiment.name}/s{experiment.config.training.seed}"
-        wandb_logger = WandbLogger(
-            project=options.project,
-            name=name,
-            folder=folder.path,
-            config=experiment.raw,
-            run_id=progress.wandb_id,
-        )
-        progress.wandb_id = wandb_logger.run_id
-        loggers.append(wandb_logger)
-    return loggers
+            wandb_logger = WandbLogger(
+                project=options.project,
+                name="/".join(experiment_folder(experiment).parts[-3:]),
+                folder=folder.path,
+                config=experiment.raw,
+                run_id=progress.wandb_id,
+            )
+            progress.wandb_id = wandb_logger.run_id
+            loggers.append(opened.enter_context(closing(wandb_logger)))
+        yield loggers
 
 
 def evaluate(experiment: Experiment, weights: Path, options: Options, processes: Processes) -> None:
@@ -176,10 +196,10 @@ def evaluate(experiment: Experiment, weights: Path, options: Options, processes:
     seed_everything(config.training.seed)
     session = open_session(device=device, processes=processes.world_size, weights=weights)
     network = build_network(experiment, device, weights=weights)
-    evaluator = build_evaluator(experiment, network, device, processes, debug=options.debug)
+    evaluator = build_evaluator(experiment, device, processes, debug=options.debug)
     LOGGER.info("evaluating %s on %d images of %s (%s)", weights, len(evaluator.dataset),
                 config.data.validation.dataset, device)  # fmt: skip
-    result = evaluator.run()
+    result = evaluator.run(network)
     if processes.is_main:
         LOGGER.info("%s", result.table())
         if not options.debug:

@@ -93,7 +93,7 @@ def find_weights(path: Path) -> Path:
     return weights
 
 
-def family(experiment: Experiment, *, evaluation: bool = False) -> Path:
+def experiment_folder(experiment: Experiment, *, evaluation: bool = False) -> Path:
     """The folder that holds all runs of one dataset, config name and seed."""
     data = experiment.config.data
     dataset = data.source.dataset if data.target is None else f"{data.source.dataset}2{data.target.dataset}"
@@ -105,7 +105,7 @@ def family(experiment: Experiment, *, evaluation: bool = False) -> Path:
 
 def new_run_folder(experiment: Experiment, *, evaluation: bool = False) -> RunFolder:
     """Create the folder of a run that starts now; two that start in the same second get folders of their own."""
-    parent = family(experiment, evaluation=evaluation)
+    parent = experiment_folder(experiment, evaluation=evaluation)
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     for suffix in ("", *(f"_{n}" for n in range(1, 1000))):
         try:
@@ -121,7 +121,7 @@ def latest_run_folder(experiment: Experiment) -> RunFolder:
     Raises:
         UserError: There is none; names the folder searched.
     """
-    parent = family(experiment)
+    parent = experiment_folder(experiment)
     found = [(path.stat().st_mtime_ns, path) for path in parent.glob("*/resume.pkl")]
     if not found:
         raise UserError(

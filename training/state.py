@@ -17,6 +17,8 @@ from utils.errors import UserError
 from utils.files import save_tensors
 
 FORMAT = 1
+# Progress, the setting's state, the generators' states of every process
+State = tuple["Progress", dict[str, Any], list[dict[str, Any]]]
 
 
 @dataclass
@@ -45,7 +47,7 @@ def save_state(path: Path, *, progress: Progress, setting: dict[str, Any], rando
     save_tensors(path, {"format": FORMAT, "progress": asdict(progress), "setting": setting, "random": random})
 
 
-def load_state(path: Path) -> tuple[Progress, dict[str, Any], list[dict[str, Any]]]:
+def load_state(path: Path) -> State:
     """Read what `save_state` wrote, onto the CPU.
 
     Raises:

@@ -28,7 +28,7 @@ class VideoDepthTraining(Setting):
 
     Args:
         model: The multi-task network with its pose network.
-        forward: How to run it: the network itself or its compiled form.
+        forward: Its `forward_video`, or the compiled form of it.
         loss: Losses of the labelled tasks.
         photometric: The loss of disparity.
         feature_distance: Keeps the encoder near its ImageNet features; None does without.
@@ -59,7 +59,7 @@ class VideoDepthTraining(Setting):
     def backward(self, batches: Mapping[str, Batch], *, step: int, share: float) -> dict[str, Tensor]:
         batch = batches["source"]
         with self.precision.autocast():
-            predictions, transforms, feature = self.forward(batch["image"], self._frames(batch), with_features=True)
+            predictions, transforms, feature = self.forward(batch["image"], self._frames(batch))
         # Segmentation from labels
         losses = self.loss(predictions, batch)
         # Depth from video
@@ -88,7 +88,7 @@ class VideoDepthTraining(Setting):
         batch = {name: value[:wanted] for name, value in batch.items()}
         self.model.eval()
         with self.precision.autocast():
-            predictions, transforms = self.model(batch["image"], self._frames(batch))
+            predictions, transforms, _ = self.model.forward_video(batch["image"], self._frames(batch))
         view = self.photometric.diagnose(predictions[TASK], batch, transforms)
         disparity = predictions[TASK][min(predictions[TASK])]
         return {

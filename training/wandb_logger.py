@@ -3,7 +3,6 @@
 Without network or login the run is recorded offline (`wandb sync` sends it later) after one warning.
 """
 
-import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,9 +11,8 @@ from typing import Any
 import numpy as np
 import wandb
 
-from utils.console import LOGGER_NAME
+from utils.console import LOGGER
 
-LOGGER = logging.getLogger(LOGGER_NAME)
 CONNECT_SECONDS = 30
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-LOGGER_NAME = "densemtl"
+LOGGER = logging.getLogger("densemtl")
 
 
 class _AboveTheBar(logging.Handler):
@@ -27,13 +27,12 @@ class _Formatter(logging.Formatter):
 
 def setup_console(*, quiet: bool = False) -> None:
     """Send the project's log lines to stdout; `quiet` (processes other than the first) keeps errors only."""
-    logger = logging.getLogger(LOGGER_NAME)
-    logger.handlers.clear()
+    LOGGER.handlers.clear()
     handler = _AboveTheBar()
     handler.setFormatter(_Formatter())
-    logger.addHandler(handler)
-    logger.setLevel(logging.ERROR if quiet else logging.INFO)
-    logger.propagate = False
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.ERROR if quiet else logging.INFO)
+    LOGGER.propagate = False
 
 
 def progress(*, total: int, description: str, initial: int = 0, unit: str = "it", show: bool = True) -> tqdm:

@@ -1,8 +1,8 @@
-"""3x3 convolutions (of any small kernel) whose weights learn as fast on a CPU as their outputs are computed.
+"""3x3 convolutions (of any small kernel) with a faster weight gradient on CPUs that have AVX2 but not AVX-512.
 
-On processors without AVX-512, oneDNN has no good kernel for the weight gradient of a channels_last convolution: it runs
-at a tenth to a half of the speed of the other two thirds of a training step, the slower the larger the map. Written as
-one matrix product a tap over the whole map, it runs at theirs. GPUs and other number formats keep PyTorch's own.
+There oneDNN has no good kernel for the weight gradient of a channels_last convolution, the slower the larger the map.
+Written as one matrix product per tap over the whole map, it makes a training step a fifth faster and more; with AVX-512
+it would cost 12 to 16 % (docs/performance.md). GPUs and other number formats keep PyTorch's own too.
 """
 
 from typing import Any
@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+OWN_GRADIENT = torch.backends.cpu.get_cpu_capability() == "AVX2"
 
 
 class Conv2d(nn.Conv2d):
@@ -47,7 +49,13 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, padding: 
         [B,C_out,h+2*padding-k+1,w+2*padding-k+1].
     """
     learns = weight.requires_grad and torch.is_grad_enabled()
-    if learns and x.device.type == "cpu" and x.dtype is torch.float32 and not torch.is_autocast_enabled("cpu"):
+    if (
+        OWN_GRADIENT
+        and learns
+        and x.device.type == "cpu"
+        and x.dtype is torch.float32
+        and not torch.is_autocast_enabled("cpu")
+    ):
         return _Convolution.apply(x, weight, bias, padding)
     return F.conv2d(x, weight, bias, padding=padding)
 

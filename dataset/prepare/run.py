@@ -1,6 +1,5 @@
 """Preparing the datasets of an experiment: finds out what is missing, reads it in parallel, writes it, and reports."""
 
-import logging
 import math
 import os
 import shlex
@@ -18,10 +17,8 @@ from dataset.prepare.rows import ARRAYS, Row, Stamps, array_type, read_row
 from dataset.prepare.staging import Staging, take_over
 from dataset.prepare.store import Store
 from utils.config.load import Experiment
-from utils.console import LOGGER_NAME, progress
+from utils.console import LOGGER, progress
 from utils.errors import UserError
-
-LOGGER = logging.getLogger(LOGGER_NAME)
 
 
 def prepare(experiment: Experiment) -> None:

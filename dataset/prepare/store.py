@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import logging
 import os
 import re
 import shutil
@@ -16,10 +15,9 @@ from typing import IO, Any
 import numpy as np
 
 from dataset.prepare.rows import Row, Stamp, Stamps, array_lengths, array_type
-from utils.console import LOGGER_NAME
+from utils.console import LOGGER
 from utils.errors import UserError
 
-LOGGER = logging.getLogger(LOGGER_NAME)
 FORMAT = 1  # to be raised whenever a row of the same files would hold other values
 MANIFEST = "manifest.json"
 _PART = re.compile(r"part-\d{4,}")

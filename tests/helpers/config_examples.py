@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
+from dataset.labels import label_set
+from training.tasks import Task, build_tasks
 from utils.config.load import Experiment, load_experiment
+from utils.config.schema.loss import LossConfig
 from utils.errors import UserError
 
 
@@ -16,6 +19,13 @@ def head(channels: int, **kwargs: Any) -> dict[str, Any]:
 
 def task_loss(name: str, **kwargs: Any) -> dict[str, Any]:
     return {"loss": name, "kwargs": {"scales": [0, 1], **kwargs}}
+
+
+def build_task(name: str, loss: str | None = None, **kwargs: Any) -> Task:
+    """A task of Cityscapes' 7 classes with a loss of its own, or its usual one."""
+    usual = {"semseg": "cross_entropy", "depth": "berhu", "disp": "ssde", "normals": "gt_normals", "edges": "edges"}
+    section = LossConfig.model_validate({"tasks": {name: {"loss": loss or usual[name], "kwargs": kwargs}}})
+    return build_tasks(section, label_set("cityscapes", 7))[name]
 
 
 def supervised() -> dict[str, Any]:

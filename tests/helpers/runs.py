@@ -1,7 +1,6 @@
 """Runs of `main.py` for the end-to-end tests: a small network on the demo world, in this process or in another."""
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from training.supervised import Supervised
 from training.video_depth import VideoDepthTraining
 from utils.config.load import Experiment, Purpose, load_experiment
 from utils.config.yaml_io import read_mapping
-from utils.console import LOGGER_NAME
+from utils.console import LOGGER
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ("--base", "configs/demo/fs_bs4.yml", "--config", "configs/demo/resnet18_ours_SDNE.yml")
@@ -127,15 +126,14 @@ def few_threads() -> Iterator[None]:
 @contextmanager
 def _put_back() -> Iterator[None]:
     """Undoes what a run changes for the rest of its process: environment, logger, number of threads."""
-    logger = logging.getLogger(LOGGER_NAME)
-    handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
+    handlers, level, propagate = list(LOGGER.handlers), LOGGER.level, LOGGER.propagate
     try:
         with patch.dict(os.environ), few_threads():
             yield
     finally:
-        logger.handlers[:] = handlers
-        logger.setLevel(level)
-        logger.propagate = propagate
+        LOGGER.handlers[:] = handlers
+        LOGGER.setLevel(level)
+        LOGGER.propagate = propagate
 
 
 def fails(monkeypatch, capsys, *words: str) -> str:

@@ -38,8 +38,8 @@ def test_normals_map_has_unit_vectors_after_the_resize():
 
 
 def test_task_without_map_and_depth_without_range_are_refused():
-    with pytest.raises(ValueError, match="'edges', only for semseg, depth, normals"):
-        alignment_map("edges", torch.zeros(1, 2, 2, 2), (2, 2))
+    with pytest.raises(ValueError, match="'disp'"):
+        alignment_map("disp", torch.zeros(1, 1, 2, 2), (2, 2))
     with pytest.raises(ValueError, match="depth_range"):
         alignment_map("depth", torch.zeros(1, 1, 2, 2), (2, 2))
 

@@ -1,4 +1,4 @@
-"""The few hand-computed scores that pin a definition, what constructors refuse, and the metric of each loss section."""
+"""The few hand-computed scores that pin a definition, and what constructors refuse."""
 
 import numpy as np
 import pytest
@@ -6,13 +6,11 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from metrics.base import Metric, masked_median
-from metrics.build import build_metric
 from metrics.confusion import confusion_matrix
 from metrics.depth import DepthMetric
 from metrics.edges import EdgesMetric
 from metrics.normals import NormalsMetric, angles_between
 from metrics.semseg import SemsegMetric
-from utils.config.schema.loss import LossConfig
 
 NAMES = ("road", "wall", "car", "sky")
 
@@ -166,43 +164,3 @@ def test_normals_by_hand():
         },
         rel=1e-4,
     )
-
-
-# --- from the loss section to the metric ---
-
-VIDEO = {"min_depth": 0.1, "max_depth": 100.0}  # of the disparity, not of the measure
-TEST_LIMITS = {"test_min_depth": 0.01, "test_max_depth": 60.0}
-
-
-@pytest.mark.parametrize(
-    ("task", "name", "kwargs", "options", "kind", "expected"),
-    [
-        ("semseg", "cross_entropy", {}, {"subsets": {"1": (0,)}}, SemsegMetric, {"subsets": {"1": (0,)}}),
-        ("semseg", "cross_entropy", {}, {}, SemsegMetric, {"class_names": ("road", "car")}),
-        ("normals", "gt_normals", {}, {}, NormalsMetric, {}),
-        ("edges", "edges", {}, {}, EdgesMetric, {}),
-        ("depth", "berhu", {}, {}, DepthMetric, {"median_scaling": True, "min_depth": 1e-3, "max_depth": 80.0}),
-        ("depth", "berhu", {"median_scaling": False}, {}, DepthMetric, {"median_scaling": False}),
-        ("depth", "berhu", {}, {"median_scaling": False}, DepthMetric, {"median_scaling": False}),
-        (
-            "depth",
-            "L1_depth",
-            {"min_depth": 0.5, "max_depth": 9.0},
-            {},
-            DepthMetric,
-            {"min_depth": 0.5, "max_depth": 9},
-        ),
-        ("disp", "ssde", VIDEO, {}, DepthMetric, {"min_depth": 1e-3, "max_depth": 80.0}),
-        ("disp", "ssde", VIDEO | TEST_LIMITS, {}, DepthMetric, {"min_depth": 0.01, "max_depth": 60.0}),
-    ],
-)
-def test_build(task: str, name: str, kwargs: dict, options: dict, kind: type, expected: dict):
-    loss = LossConfig.model_validate({"tasks": {task: {"loss": name, "kwargs": kwargs}}})
-    metric = build_metric(task, loss.tasks[task], class_names=("road", "car"), **options)
-    assert type(metric) is kind and {key: getattr(metric, key) for key in expected} == expected
-
-
-def test_unknown_task():
-    loss = LossConfig.model_validate({"tasks": {"edges": {"loss": "edges"}}})
-    with pytest.raises(ValueError, match="'flow'"):
-        build_metric("flow", loss.tasks["edges"], class_names=())

@@ -154,13 +154,9 @@ def test_states_of_shards_add_up_to_the_whole(case: Case, images: Images):
     whole = scores_of(case.measured(images))
     first, second = (case.measured(images, part) for part in (slice(0, 3), slice(3, None)))
     assert all(value.dtype in (torch.float64, torch.int64) for value in first.state())
-    summed = case.make()
-    summed.load_state([a + b for a, b in zip(first.state(), second.state(), strict=True)])
     for mine, other in zip(first.state(), second.state(), strict=True):
         mine += other  # in place, as an all-reduce does
-    assert scores_of(summed) == scores_of(first) == approx(whole)
-    first.update(*images)
-    assert scores_of(summed) == approx(whole)  # what was loaded is a copy
+    assert scores_of(first) == approx(whole)
 
 
 def test_reset_forgets_everything_and_computing_nothing(case: Case, images: Images):
@@ -208,7 +204,5 @@ def test_does_not_wait_for_a_real_gpu_and_counts_the_same_there(case: Case, imag
     assert scores_of(metric) == approx(scores_of(case.measured(images)), rel=1e-5)
 
 
-def test_moves_its_accumulators_and_refuses_those_of_another(case: Case):
+def test_moves_its_accumulators(case: Case):
     assert {value.device.type for value in case.make().to("meta").state()} == {"meta"}
-    with pytest.raises(ValueError, match="state of another metric"):
-        case.make().load_state(SemsegMetric(class_names=tuple("abcde")).state())

@@ -46,11 +46,11 @@ def test_baseline_with_skip_decoders_equals_them_alone():
 def test_three_ways_exchanges_between_levels_2_and_1(name):
     model = build_model(narrow_setup(["semseg", "depth", "edges"], name=name), pretrained=False).eval()
     assert isinstance(model, ThreeWays) and model.sections == ((4, 3, 2), (1, 0))
-    attention = model.exchanges[0]["edges"]["depth"]
+    attention = model.exchanges["0"]["edges"]["depth"]
     assert {attention.conv.in_channels, attention.gate.out_channels} == {NARROW_WIDTHS[2]}
 
     # Others say 1, 10 and 100, whoever listens: each task hears the sum of the other two.
-    for attentions in model.exchanges[0].values():
+    for attentions in model.exchanges["0"].values():
         for source in list(attentions):
             attentions[source] = Says({"semseg": 1.0, "depth": 10.0, "edges": 100.0}[source])
     image = torch.rand(1, 3, 64, 64)

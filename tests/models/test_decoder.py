@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.decoder import ConvBlock, Decoder, DeepLabHead, MergeBlock
-from utils.errors import UserError
+from models.decoder import ConvBlock, Decoder, MergeBlock
+from models.deeplab import DeepLabHead
 from vendor.three_ways.aspp import ASPP
 
 ENCODER = (5, 6, 7, 8, 9)
@@ -142,7 +142,7 @@ def test_regression_is_a_sigmoid_of_a_padded_convolution():
 
 
 def test_images_too_small_to_pad_are_refused():
-    with pytest.raises(UserError, match="images are too small: a decoder level of 1x3"):
+    with pytest.raises(ValueError, match="1x3"):
         make()(features(STRIDES["resnet18"], 32, 96))
 
 

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from models.build import build_model
-from models.depth_archive import FILES, PUBLISHED_ARCHIVE, archive_name
-from models.published import to_published
+from models.depth_archive import FILES, PUBLISHED_ARCHIVE
+from models.published import decoder_names, rename
 from models.video_depth import VideoDepth
 from tests.helpers.model_setups import setup_section
 from utils.config.schema.setup import SetupConfig
@@ -43,18 +43,14 @@ def archive(tmp_path: Path) -> dict[str, dict[str, Tensor]]:
         "pose": random_state(model.pose_net.decoder, 3),
         "depth": random_state(model.main.heads["disp"], 4),
     }
-    single_task = make_setup("baseline", pretrain="none")
-    depth = {f"heads.disp.{name}": value for name, value in parts["depth"].items()}
+    names = decoder_names(model.main.heads["disp"])
     classifier = {"encoder.fc.weight": torch.rand(1000, 512), "encoder.fc.bias": torch.rand(1000)}
     sizes = {"height": 512, "width": 1024, "use_stereo": False}
     files = {
         "encoder": {f"encoder.{name}": value for name, value in parts["encoder"].items()} | classifier | sizes,
         "pose_encoder": {f"encoder.{name}": value for name, value in parts["pose_encoder"].items()} | classifier,
         "pose": parts["pose"],
-        "depth": {
-            name.removeprefix("heads.disp."): value
-            for name, value in to_published(depth, single_task, aliases=False).items()
-        },
+        "depth": {rename(name, names): value for name, value in parts["depth"].items()},
     }
     assert "decoder.0.convs.0.0.weight" in files["depth"] and "decoder.17.conv.bias" in files["depth"]
     (tmp_path / NAME).mkdir()
@@ -115,11 +111,6 @@ def test_missing_files_name_themselves_their_source_and_the_way_without(
         build(tmp_path, make_setup(pretrain="elsewhere"))
 
 
-def test_undefined_download_folder_is_an_error():
-    with pytest.raises(UserError, match=r"under \$DOWNLOAD_DIR, which is not defined"):
-        build_model(make_setup(), pretrained=True, download_dir=None)
-
-
 def test_damaged_and_foreign_files_are_errors(tmp_path: Path, archive: dict[str, dict[str, Tensor]]):
     file = tmp_path / NAME / "depth.pth"
     whole = file.read_bytes()
@@ -137,10 +128,3 @@ def test_weights_that_do_not_fit_are_listed(tmp_path: Path, archive: dict[str, d
     torch.save(state, tmp_path / NAME / "pose.pth")
     with pytest.raises(UserError, match=r"(?s)pose\.pth does not fit.*missing: net\.0\.bias.*net\.3\.weight \(\(6,"):
         build(tmp_path, make_setup())
-
-
-def test_what_names_an_archive(tmp_path: Path):
-    file = tmp_path / "weights.pth"
-    file.touch()
-    given = {"imnet": None, "none": None, str(file): None, NAME: NAME}
-    assert {pretrain: archive_name(pretrain) for pretrain in given} == given

@@ -1,5 +1,3 @@
-import logging
-
 import pytest
 import torch
 from torch import nn
@@ -32,21 +30,23 @@ def meta_model(setup) -> nn.Module:
 
 def random_published(setup, *, aliases: bool = True) -> dict[str, torch.Tensor]:
     """Random weights under the published names of a small network."""
-    state = to_published(build_model(setup, pretrained=False).state_dict(), setup, aliases=False)
+    network = build_model(setup, pretrained=False)
+    state = to_published(network.state_dict(), network, aliases=False)
     for name, value in state.items():
         state[name] = torch.randn_like(value) if value.is_floating_point() else torch.tensor(7)
     # An alias is the same tensor, as torch.save keeps it.
-    return to_published(from_published(state, setup), setup, aliases=aliases)
+    return to_published(from_published(state, network), network, aliases=aliases)
 
 
 @pytest.mark.parametrize("kind", PUBLISHED)
 def test_names_and_shapes_are_the_published_ones(kind):
     listing, setup, expected_digest = PUBLISHED[kind]
     assert digest(listing) == expected_digest
-    own = meta_model(setup).state_dict()
-    exported = to_published(own, setup)
+    network = meta_model(setup)
+    own = network.state_dict()
+    exported = to_published(own, network)
     assert {name: tuple(value.shape) for name, value in exported.items()} == listing
-    back = from_published(exported, setup)
+    back = from_published(exported, network)
     assert list(back) == list(own) and all(back[name] is own[name] for name in own)
 
 
@@ -60,8 +60,8 @@ def test_a_full_size_checkpoint_loads_and_exports_to_the_same_values(kind, tmp_p
         for k, (name, shape) in enumerate(originals.items())
     }
     model = meta_model(setup).to_empty(device="cpu")
-    load_weights(model, state, setup)
-    exported = to_published(model.state_dict(), setup)
+    load_weights(model, state)
+    exported = to_published(model.state_dict(), model)
     assert set(exported) == set(listing)
     assert all((exported[name] == state[name]).all() for name in state)
 
@@ -86,14 +86,14 @@ def test_round_trip_is_exact(setup, tmp_path):
     assert is_published(published)
     torch.save(published, tmp_path / "w.pkl")
     model = build_model(setup, pretrained=False)
-    load_weights(model, read_weights(tmp_path / "w.pkl"), setup)
+    load_weights(model, read_weights(tmp_path / "w.pkl"))
     assert not is_published(model.state_dict())
-    exported = to_published(model.state_dict(), setup)
+    exported = to_published(model.state_dict(), model)
     assert list(exported) == list(published)
     assert all(torch.equal(exported[name], published[name]) for name in published)
 
     twin = build_model(setup, pretrained=False)
-    load_weights(twin, model.state_dict(), setup)
+    load_weights(twin, model.state_dict())
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in twin.state_dict().items())
 
 
@@ -101,7 +101,7 @@ def test_positions_in_the_published_decoder():
     """Each number of the published decoder, and each letter of its attention, stands for the right module."""
     setup = narrow_setup(active_scales=[0, 1])
     model = build_model(setup, pretrained=False)
-    exported = to_published(model.state_dict(), setup)
+    exported = to_published(model.state_dict(), model)
     head = model.heads["depth"]
     pairs = {
         "0.convs.4.1.weight": head.levels["4"].enter.pooled.conv.weight,
@@ -134,10 +134,10 @@ def test_positions_in_the_published_decoder():
 def test_aliases_may_be_absent_but_not_unknown():
     setup = narrow_setup()
     model = build_model(setup, pretrained=False)
-    load_weights(model, random_published(setup, aliases=False), setup)
+    load_weights(model, random_published(setup, aliases=False))
     state = random_published(setup) | {"params.depth.2.weight": torch.zeros(1)}
     with pytest.raises(UserError, match="1 unexpected: params.depth.2.weight"):
-        load_weights(model, state, setup)
+        load_weights(model, state)
 
 
 @pytest.mark.parametrize("naming", ["published", "ours"])
@@ -146,7 +146,7 @@ def test_misfits_are_listed_and_nothing_is_loaded(naming):
     state = random_published(setup)
     gone, odd = "m.depth.1.post.0.weight", "heads.semseg.decoder.14.bias"
     if naming == "ours":
-        state = from_published(state, setup)
+        state = from_published(state, build_model(setup, pretrained=False))
         gone, odd = "exchanges.1.depth.fuse.conv.weight", "heads.semseg.predictions.0.bias"
     del state[gone]
     state["backbone.encoder.layer9.weight" if naming == "published" else "backbone.layer9.weight"] = torch.zeros(1)
@@ -154,10 +154,10 @@ def test_misfits_are_listed_and_nothing_is_loaded(naming):
     model = build_model(setup, pretrained=False)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with pytest.raises(UserError) as error:
-        load_weights(model, state, setup)
+        load_weights(model, state)
     header, *lines = str(error.value).splitlines()
     kind = {"published": "published", "ours": "this project's"}[naming]
-    assert header == f"the weights ({kind} names) do not fit the network of the config (ours-cxatt):"
+    assert header == f"the weights ({kind} names) do not fit the network of the config (DenseMTL):"
     assert [line.strip() for line in lines] == [
         f"1 missing: {gone}",
         "1 unexpected: " + ("backbone.encoder.layer9.weight" if naming == "published" else "backbone.layer9.weight"),
@@ -170,46 +170,18 @@ def test_weights_of_other_tasks_are_named_as_such():
     weights = random_published(narrow_setup(["semseg", "depth"]))
     setup = narrow_setup(["semseg", "depth", "normals"])
     with pytest.raises(UserError, match="weights of the tasks semseg, depth; the config has semseg, depth, normals"):
-        load_weights(build_model(setup, pretrained=False), weights, setup)
+        load_weights(build_model(setup, pretrained=False), weights)
 
 
 def test_a_file_of_this_networks_own_names_with_an_unknown_module_cannot_be_exported():
     with pytest.raises(UserError, match="unknown weight 'tail.weight'"):
-        to_published({"tail.weight": torch.zeros(1)}, narrow_setup())
+        to_published({"tail.weight": torch.zeros(1)}, meta_model(narrow_setup()))
 
 
-@pytest.mark.parametrize("name", ["padnet", "3ways"])
-def test_networks_that_were_never_published_have_no_published_names(name):
+@pytest.mark.parametrize(("name", "kind"), [("padnet", "PADNet"), ("3ways", "ThreeWays")])
+def test_networks_that_were_never_published_have_no_published_names(name, kind):
     setup = narrow_setup(name=name)
     model = build_model(setup, pretrained=False)
-    load_weights(model, model.state_dict(), setup)
-    with pytest.raises(UserError, match=f"no published weights.*{name}"):
-        load_weights(model, random_published(narrow_setup()), setup)
-
-
-def test_unknown_order_of_sources_is_warned_of(caplog):
-    caplog.set_level(logging.WARNING, logger="densemtl")
-    tasks = ["semseg", "depth", "normals"]
-    plain = narrow_setup(tasks)
-    turned = narrow_setup(tasks, kwargs={"source_order": {"semseg": ["normals", "depth"]}})
-    model = build_model(turned, pretrained=False)
-    published = to_published(model.state_dict(), turned)
-
-    load_weights(build_model(plain, pretrained=False), published, plain)
-    assert "published weights of 3 tasks" in caplog.text and "is not known" in caplog.text
-    assert (
-        "setup.kwargs.source_order: {semseg: [normals, depth], depth: [semseg, normals], normals: [semseg, depth]}"
-        in caplog.text
-    )
-
-    caplog.clear()
-    load_weights(model, published, turned)
-    assert "source_order: {depth: [semseg, normals], normals: [semseg, depth]}" in caplog.text
-
-    caplog.clear()
-    said = narrow_setup(tasks, kwargs={"source_order": {t: [s for s in tasks if s != t] for t in tasks}})
-    load_weights(model, published, said)
-    load_weights(model, model.state_dict(), plain)  # our own weights follow the config
-    pair = narrow_setup()
-    load_weights(build_model(pair, pretrained=False), random_published(pair), pair)  # one source has one order
-    assert caplog.text == ""
+    load_weights(model, model.state_dict())
+    with pytest.raises(UserError, match=f"no published weights.*{kind}"):
+        load_weights(model, random_published(narrow_setup()))

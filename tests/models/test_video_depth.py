@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from models.build import build_model
 from models.pose import PoseNet
-from models.video_depth import VideoDepth, build_video_depth
+from models.video_depth import VideoDepth
 from tests.helpers.model_setups import setup_section
 from utils.config.schema.setup import SetupConfig
 from utils.errors import UserError
@@ -101,17 +101,16 @@ def test_motion_to_the_next_frame_undoes_that_of_the_next_frame_to_this_one():
     torch.testing.assert_close(forward @ backward, torch.eye(4).expand(2, 4, 4), atol=1e-5, rtol=0)
 
 
-def test_forward_runs_the_encoder_once_and_gives_its_feature():
+def test_video_runs_the_encoder_once_and_gives_its_feature():
     model = VideoDepth(main=TinyMain(), pose_net=BrightnessPose(2, 2), frame_ids=[0, -1, 1])
     image = torch.rand(1, 3, 4, 4)
     alone = model(image)
     model.main.backbone.calls = 0
-    predictions, transforms, feature = model(image, flat_frames([0, -1, 1]), with_features=True)
+    predictions, transforms, feature = model.forward_video(image, flat_frames([0, -1, 1]))
     assert model.main.backbone.calls == 1
     assert torch.equal(predictions["disp"][0], alone["disp"][0])
     assert torch.equal(feature, model.main.backbone(image)[-1])
     assert {offset: tuple(t.shape) for offset, t in transforms.items()} == {-1: (1, 4, 4), 1: (1, 4, 4)}
-    predictions, transforms = model(image, flat_frames([0, -1, 1]))
     assert (model.tasks, model.scales) == (("disp",), {"disp": (0,)})
 
 
@@ -124,9 +123,6 @@ def test_bad_frames_are_refused(frame_ids: list[int]):
 def test_pose_network_must_fit_the_frames():
     with pytest.raises(ValueError, match="needs a pose network of 3 frames and 2 motions, got 2 and 2"):
         VideoDepth(main=TinyMain(), pose_net=BrightnessPose(2, 2), frame_ids=[0, -1, 1], pose_model_input="all")
-
-
-PUBLISHED_WIDTHS = (64, 128, 128, 256, 256)
 
 
 def make_setup(
@@ -145,16 +141,10 @@ def make_setup(
     return setup_section(name, model)
 
 
-def test_published_size():
-    with torch.device("meta"):
-        model = build_model(make_setup(backbone="resnet101", widths=PUBLISHED_WIDTHS), pretrained=False)
-    assert sum(p.numel() for p in model.parameters()) == 99_904_944
-
-
 @pytest.mark.parametrize(("pose_model_input", "shape"), [("pairs", (64, 6, 7, 7)), ("all", (64, 9, 7, 7))])
 def test_builder_follows_pose_kwargs(pose_model_input: str, shape: tuple[int, ...]):
     setup = make_setup(pose_kwargs={"pose_model_input": pose_model_input, "freeze": True})
-    model = build_video_depth(TinyMain(), setup, pretrained=False, download_dir=None, frame_ids=(0, -1, 1))
+    model = build_model(setup, pretrained=False)
     assert model.pose_net.encoder.conv1.weight.shape == shape
     assert not any(p.requires_grad for p in model.pose_net.parameters())
     assert all(p.requires_grad for p in model.main.parameters())
@@ -162,16 +152,13 @@ def test_builder_follows_pose_kwargs(pose_model_input: str, shape: tuple[int, ..
 
 def test_builder_takes_the_datasets_frames_unless_pose_kwargs_has_its_own():
     setups = make_setup(), make_setup(pose_kwargs={"frame_ids": [0, 1]})
-    built = [
-        build_video_depth(TinyMain(), setup, pretrained=False, download_dir=None, frame_ids=(0, -2, 2))
-        for setup in setups
-    ]
+    built = [build_model(setup, pretrained=False, frame_ids=(0, -2, 2)) for setup in setups]
     assert [model.frame_ids for model in built] == [(-2, 0, 2), (0, 1)]
 
 
 def test_builder_refuses_what_it_cannot_do():
-    with pytest.raises(UserError, match=r"data\.frame_ids: .* got \[0\]"):
-        build_video_depth(TinyMain(), make_setup(), pretrained=False, download_dir=None, frame_ids=[0])
+    with pytest.raises(UserError, match=r"frame_ids must hold 0 .* got \[0\]"):
+        build_model(make_setup(), pretrained=False, frame_ids=[0])
 
 
 @pytest.mark.parametrize("name", ["baseline_monodepth", "padnet_monodepth", "3ways_monodepth", "ours_monodepth"])
@@ -179,7 +166,7 @@ def test_every_method_learns_depth_from_video(name: str):
     model = build_model(make_setup(name=name), pretrained=False).eval()
     image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
-        predictions, transforms = model(image, {offset: image for offset in (-1, 0, 1)})
+        predictions, transforms, _ = model.forward_video(image, {offset: image for offset in (-1, 0, 1)})
     assert predictions["disp"][0].shape == (1, 1, 64, 64)
     assert 0 < predictions["disp"][0].min() and predictions["disp"][0].max() < 1
     assert sorted(transforms) == [-1, 1]

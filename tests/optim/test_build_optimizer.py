@@ -5,7 +5,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import nn
 
-from optim.build import build_optimizer, parameter_groups
+from optim.build import build_optimizer
 from utils.config.schema.optim import OptimConfig
 
 CPU = torch.device("cpu")
@@ -34,7 +34,8 @@ def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: range) -> N
 
 
 def make_optimizer(name: str, model: nn.Module) -> torch.optim.Optimizer:
-    groups = parameter_groups(model, {"default": 0.1, "backbone": 0.01})
+    groups = [{"name": "default", "params": model["heads"].parameters(), "lr": 0.1}]
+    groups.append({"name": "backbone", "params": model["backbone"].parameters(), "lr": 0.01})
     return build_optimizer(make_config(name), groups, device=CPU)
 
 

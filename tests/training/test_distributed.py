@@ -47,11 +47,11 @@ def work(join) -> dict:
     processes.broadcast_([buffer])
     processes.sum_([total])
     result = {
-        "place": (processes.rank, processes.local_rank, processes.world_size, processes.is_main),
+        "place": (processes.rank, processes.world_size, processes.is_main),
         "gradients": {size: averaged_gradients(processes, size) for size in BUCKETS},
         "buffer": buffer.tolist(),
         "total": total.tolist(),
-        "any": processes.any(15 if processes.rank == 1 else 0),
+        "max_flag": processes.max_flag(15 if processes.rank == 1 else 0),
         "gathered": processes.gather(f"from {processes.rank}"),
         "main": processes.from_main(f"from {processes.rank}"),
     }
@@ -66,11 +66,11 @@ def results() -> list[dict]:
 
 
 def test_collectives_give_the_same_on_every_process(results):
-    assert [result["place"] for result in results] == [(0, 0, 2, True), (1, 1, 2, False)]
+    assert [result["place"] for result in results] == [(0, 2, True), (1, 2, False)]
     for result in results:
         assert result["buffer"] == [5, 5]
         assert result["total"] == [3]
-        assert result["any"] == 15
+        assert result["max_flag"] == 15
         assert result["gathered"] == ["from 0", "from 1"]
         assert result["main"] == "from 0"
 
@@ -95,8 +95,8 @@ def test_gradients_are_means_however_they_travel(results, bucket_bytes):
 def test_a_single_process_needs_no_group(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     processes = join_processes()
-    assert processes == Processes(0, 0, 1) and processes.is_main
-    assert processes.gather("a") == ["a"] and processes.any(3) == 3
+    assert processes == Processes(0, 1) and processes.is_main
+    assert processes.gather("a") == ["a"] and processes.max_flag(3) == 3
     processes.barrier()
     processes.close()
 

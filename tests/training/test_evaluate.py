@@ -1,53 +1,35 @@
-"""The evaluator measures the network as it is at the start of each run, and leaves it as it was."""
-
-from dataclasses import replace
+"""The evaluator measures the weights a network has at the start of each run."""
 
 import pytest
 import torch
-from torch import nn
 
 from dataset.noise import build_noise
 from models.build import build_model
 from tests.helpers.runs import few_threads, small_experiment
-from training.benchmark.evaluate import plain_loop
 from training.build import build_evaluator
 from training.distributed import Processes
 
-CPU = torch.device("cpu")
 
-
-@pytest.fixture
-def evaluator():
-    """Of a network whose norms have seen something, in training mode."""
+def test_every_run_measures_the_weights_of_its_time():
     experiment = small_experiment("predict", data__valid_bs=2, training__n_workers=0)
     network = build_model(experiment.config.setup, pretrained=False)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 2)
-    evaluator = build_evaluator(experiment, network.train(), CPU, Processes(), build_data=build_noise)
-    evaluator.options = replace(evaluator.options, limit=2, n_logged=0)
+    evaluator = build_evaluator(experiment, torch.device("cpu"), Processes(), debug=True, build_data=build_noise)
     with few_threads():
-        yield evaluator
+        first, again = evaluator.run(network.train()), evaluator.run(network)
+        with torch.no_grad():
+            network.heads["depth"].predictions["0"].bias.add_(50.0)
+        changed = evaluator.run(network)
+        assert evaluator.run(network, should_stop=lambda: True) is None
+    assert first.n_images == 2 and again.losses == first.losses
+    assert changed.losses["depth_0"] != pytest.approx(first.losses["depth_0"], rel=1e-3)
 
 
-def test_every_run_measures_the_weights_of_its_time(evaluator):
-    network = evaluator.network
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    first = evaluator.run()
-    assert network.training and all(torch.equal(network.state_dict()[name], value) for name, value in before.items())
-
-    with torch.no_grad():
-        network.backbone.bn1.bias.add_(1.0)
-        network.heads["depth"].predictions["0"].bias.add_(50.0)
-    second = evaluator.run()
-    losses, _ = plain_loop(evaluator, network)
-    assert second.losses == pytest.approx(losses, rel=1e-4)
-    assert abs(first.losses["depth_0"] / second.losses["depth_0"] - 1) > 1e-3
-
-
-@pytest.mark.parametrize("gives_up", [False, True])
-def test_the_folded_copy_is_released(evaluator, gives_up):
-    result = evaluator.run(should_stop=lambda: gives_up)
-    assert (result is None) == gives_up
-    assert evaluator._folded is None
+def test_references_that_are_read_otherwise_than_written_are_warned_of(caplog):
+    """The published files mark edges as better lower, and give some shares as fractions."""
+    references = "{baselines: {semseg: 0.78, depth: 0.9, normals: 10, edges: 10}, gammas: {semseg: 0, edges: 1}}"
+    experiment = small_experiment("predict", setup__loss__kwargs=references)
+    with caplog.at_level("WARNING", logger="densemtl"):
+        evaluator = build_evaluator(experiment, torch.device("cpu"), Processes(), build_data=build_noise)
+    assert evaluator.options.baselines == {"semseg": 78, "depth": 0.9, "normals": 10, "edges": 10}
+    ignored, fraction = caplog.messages
+    assert "gammas.edges: 1 is ignored" in ignored and "baselines.semseg: 0.78 is read as a fraction" in fraction

@@ -7,11 +7,9 @@ from tests.helpers.forbid_sync import ForbidSync
 from tests.helpers.runs import ROOT, few_threads, tiny
 from training.build import build_setting
 from training.distributed import Processes
-from training.loop import Loop
-from training.run_folder import RunFolder
 from training.setting import to_device
-from training.state import Progress
 from utils.config.load import load_experiment
+from utils.geometry import resize
 
 CPU = torch.device("cpu")
 DATASETS = ("cityscapes", "synthia", "vkitti2", "nyudv2")
@@ -44,6 +42,12 @@ def build(base: str | None, config: str, *overrides: str):
     return experiment, *build_setting(experiment, CPU, Processes(), resumes=False)
 
 
+def on_device(dataset, first: int):
+    """A batch of two samples."""
+    samples = [dataset[index] for index in (first, first + 1)]
+    return to_device(torch.utils.data.default_collate(samples), CPU, channels_last=True)
+
+
 @pytest.mark.parametrize(
     ("files", "overrides"),
     [
@@ -56,33 +60,23 @@ def build(base: str | None, config: str, *overrides: str):
     ],
     ids=["supervised", "SGD", "bfloat16", "normals_from_depth", "video_depth", "adaptation"],
 )
-def test_a_step_never_waits(files, overrides, tmp_path):
-    experiment, setting, evaluator = build(*files, *overrides)
-    loop = Loop(
-        setting=setting,
-        evaluator=evaluator,
-        folder=RunFolder(tmp_path),
-        training=experiment.config.training,
-        data=experiment.config.data,
-        progress=Progress(),
-        random=None,
-        loggers=[],
-        processes=Processes(),
-        device=CPU,
-    )
+def test_a_step_never_waits(files, overrides):
+    experiment, setting, _ = build(*files, *overrides)
+    training = experiment.config.training
     # Loading happens on the host; what is loaded is on its way to the device when the step begins.
-    streams = {}
-    for name, loader in loop._loaders().items():
-        batches = iter(loader)
-        streams[name] = iter([next(batches) for _ in range(2 * loop.training.accumulate)])
+    batches = [
+        {name: on_device(dataset, 2 * n) for name, dataset in setting.datasets.items()}
+        for n in range(training.accumulate)
+    ]
     setting.train()
     before = [parameter.detach().clone() for parameter in setting.model.parameters()]
     with ForbidSync():
-        for _ in range(2):
-            loop._step(streams)
-    after = list(setting.model.parameters())
-    assert loop.progress.step == 2 and any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
-    assert torch.isfinite(loop.meter.sums["total"])
+        for step in (1, 2):
+            for batch in batches:
+                losses = setting.backward(batch, step=step, share=1 / training.accumulate)
+            setting.update()
+    assert all(torch.isfinite(value) for value in losses.values())
+    assert any(not torch.equal(a, b) for a, b in zip(before, setting.model.parameters(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -91,15 +85,18 @@ def test_a_step_never_waits(files, overrides, tmp_path):
     ids=["supervised", "normals_from_depth", "video_depth", "adaptation"],
 )
 def test_measuring_a_batch_never_waits(files):
-    _, _, evaluator = build(*files)
-    evaluator._reset()
-    samples = [evaluator.dataset[index] for index in range(2)]
-    batch = to_device(torch.utils.data.default_collate(samples), CPU, channels_last=True)
-    sums = {}
+    _, setting, evaluator = build(*files)
+    batch = on_device(evaluator.dataset, 0)
+    size = tuple(batch["image"].shape[-2:])
+    setting.model.eval()
     with torch.inference_mode(), ForbidSync():
-        for _ in range(2):
-            evaluator._measure(batch, sums)
-    assert all(torch.isfinite(value) for value in sums.values())
+        predictions = setting.model(batch["image"])
+        losses = evaluator.loss(predictions, batch)
+        for measure in evaluator.measures.values():
+            task = evaluator.tasks[measure.task]
+            decoded = task.decode(resize(predictions[measure.task][measure.scale], size))
+            measure.metric.update(decoded, *task.truth(batch))
+    assert all(torch.isfinite(value) for value in losses.values())
     scores = [measure.metric.compute() for measure in evaluator.measures.values()]
     assert all(value is not None for figures in scores for name, value in figures.items() if name != "IoU")
 

@@ -6,7 +6,9 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from loss.build import build_loss
-from optim.build import build_optimizer, build_scheduler, parameter_groups
+from models.network import MultiTaskNetwork
+from optim.build import build_optimizer, build_scheduler
+from optim.groups import parameter_groups
 from training.distributed import Processes
 from training.precision import Precision
 from training.setting import Engine
@@ -23,16 +25,20 @@ from utils.config.schema.optim import (
 CPU = torch.device("cpu")
 
 
-class Pixelwise(nn.Module):
+class Logits(nn.Conv2d):
+    """A head of two scales."""
+
+    active_scales = (0, 1)
+
+
+class Pixelwise(MultiTaskNetwork):
     """Logits of three classes from each pixel alone: no sample knows of another."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.backbone = nn.Conv2d(3, 4, 1)
-        self.heads = nn.ModuleDict({"semseg": nn.Conv2d(4, 3, 1)})
+        super().__init__(backbone=nn.Conv2d(3, 4, 1), heads={"semseg": Logits(4, 3, 1)}, exchanges={})
 
-    def forward(self, image):
-        logits = self.heads["semseg"](self.backbone(image).tanh())
+    def decode(self, features, size):
+        logits = self.heads["semseg"](features.tanh())
         return {"semseg": {0: logits, 1: nn.functional.avg_pool2d(logits, 2)}}
 
 

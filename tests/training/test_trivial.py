@@ -57,8 +57,8 @@ def test_answers_are_majority_median_and_mean_of_the_training_images(experiment,
 
 
 def test_depth_is_answered_in_the_units_of_the_network(experiment, samples):
-    loss = trivial.build_evaluator(experiment, torch.nn.Identity(), torch.device("cpu"), trivial.Processes()).loss
-    answers = trivial.constant_answers(experiment, loss)
+    tasks = trivial.build_evaluator(experiment, torch.device("cpu"), trivial.Processes()).tasks
+    answers = trivial.constant_answers(experiment, tasks)
     train = samples["train"]
     median = float(np.median(train["depth"][train["depth_mask"]].numpy()))
     assert float(inverse_to_metres(answers["depth"])) == pytest.approx(median, rel=0.01)

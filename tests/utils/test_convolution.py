@@ -5,9 +5,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from utils import convolution
 from utils.convolution import Conv2d, convolve
 
 FORMATS = {"channels_first": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+@pytest.fixture(autouse=True)
+def _own_gradient(monkeypatch):
+    monkeypatch.setattr(convolution, "OWN_GRADIENT", True)
 
 
 def is_own(out: torch.Tensor) -> bool:
@@ -36,8 +42,9 @@ def test_equals_pytorchs(kernel, padding, memory_format, bias, input_learns):
         torch.testing.assert_close(value.grad, other.grad, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("case", ["double", "autocast", "frozen", "no_grad"])
-def test_pytorchs_own_is_kept_where_it_is_as_good(case):
+@pytest.mark.parametrize("case", ["double", "autocast", "frozen", "no_grad", "AVX-512"])
+def test_pytorchs_own_is_kept_where_it_is_as_good(case, monkeypatch):
+    monkeypatch.setattr(convolution, "OWN_GRADIENT", case != "AVX-512")
     dtype = torch.float64 if case == "double" else torch.float32
     x = torch.randn(1, 3, 4, 4, dtype=dtype, requires_grad=True)
     weight = torch.randn(2, 3, 3, 3, dtype=dtype, requires_grad=case != "frozen")

@@ -1,4 +1,4 @@
-"""Benchmarks of an experiment on this machine: `python -m training.benchmark KIND --base B --config C [--size HxW]`.
+"""Benchmarks of an experiment on this machine: `python -m training.benchmark KIND --base B --config C [--size WxH]`.
 
 Prints one line of JSON. `loader` reads the experiment's training images, of `data.prepared` where it is set; the others
 run on images of noise, so that neither datasets nor pretrained weights are needed.
@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name, text in KINDS.items():
         kind = kinds.add_parser(name, help=text)
         add_experiment_options(kind)
-        kind.add_argument("--size", metavar="HxW", help="size of the samples (default: the config's)")
+        kind.add_argument("--size", metavar="WxH", help="size of the samples (default: the config's)")
         kind.add_argument("--device", metavar="NAME", help="cpu, cuda ... (default: CUDA where there is one)")
         kind.add_argument("--amp", action="store_true", help="short for --set training.use_amp=true")
         kind.add_argument("--compile", action="store_true", help="short for --set training.compile=true")
@@ -55,9 +55,9 @@ def load(arguments: argparse.Namespace) -> Experiment:
     experiment = chosen_experiment(arguments, purpose=purpose, overrides=overrides)
     if arguments.size is None:
         return experiment
-    height, separator, width = arguments.size.partition("x")
+    width, separator, height = arguments.size.partition("x")
     if not (separator and height.isdecimal() and width.isdecimal()):
-        raise UserError(f"--size {arguments.size}: expected HxW in pixels, such as 256x512")
+        raise UserError(f"--size {arguments.size}: expected WxH in pixels, such as 512x256")
     roles = ["source"] if experiment.config.data.target is None else ["source", "target"]
     values = {"height": height, "width": width, "crop_h": "null", "crop_w": "null"}
     sizes = [f"data.{role}.{key}={value}" for role in roles for key, value in values.items()]
@@ -92,7 +92,10 @@ def run(arguments: argparse.Namespace) -> None:
     for option in ("repeats", "images", "samples"):
         if getattr(arguments, option, 1) < 1:
             raise UserError(f"--{option} {getattr(arguments, option)}: expected 1 or more")
-    print(json.dumps(measure(arguments, load(arguments))))
+    try:
+        print(json.dumps(measure(arguments, load(arguments))))
+    except ValueError as error:  # the network's own check of its batch, for one
+        raise UserError(str(error)) from error
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ import torch
 from dataset.loader import train_loader
 from dataset.noise import build_noise
 from training.build import build_setting
+from training.device import runs_channels_last
 from training.distributed import Processes
 from training.evaluate import Evaluator
 from training.setting import Batch, Setting, to_device
@@ -27,12 +28,10 @@ def noise_batches(experiment: Experiment, setting: Setting, device: torch.device
     """Endless batches of every stream of a setting, on the device."""
     training = experiment.config.training
     options = {"batch_size": experiment.config.data.train_bs, "workers": 0, "seed": training.seed}
+    channels_last = runs_channels_last(training.channels_last, device, trains=True)
     streams = {name: iter(train_loader(dataset, **options)) for name, dataset in setting.datasets.items()}
     while True:
-        yield {
-            name: to_device(next(stream), device, channels_last=training.channels_last)
-            for name, stream in streams.items()
-        }
+        yield {name: to_device(next(stream), device, channels_last=channels_last) for name, stream in streams.items()}
 
 
 def describe(experiment: Experiment, device: torch.device, kind: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ slows both.
 """
 
 import statistics
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,6 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from training.benchmark.clock import seconds_of
 from training.benchmark.memory import peak_of_step
 from training.benchmark.noise import describe, noise_batches, noise_setting
 from training.benchmark.textbook import textbook
@@ -21,7 +21,7 @@ from training.setting import Batch, Setting
 from utils.config.load import Experiment
 
 Size = tuple[int, ...]
-CPU_ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # which PyTorch's counter passes over
+CPU_ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # which PyTorch's counter ignores
 CHANNELS, HEIGHT, WIDTH = 128, 128, 256  # of the yardstick
 CONVOLUTIONS = 4  # timed together, as one alone is short
 CONVOLUTIONS_ON_GPU = 400  # where one takes tens of microseconds
@@ -68,6 +68,17 @@ def step(experiment: Experiment, device: torch.device, *, repeats: int) -> dict[
         "executed_ratio": round(executed / seconds / peak, 3),
         "peak_mib": round(peak_bytes / 2**20, 1),
     }
+
+
+def seconds_of(work: Callable[[], object], device: torch.device) -> float:
+    """Duration of `work`, on a GPU until all it queued there is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    started = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started
 
 
 def forward_flops(setting: Setting, batches: dict[str, Batch]) -> tuple[int, int]:

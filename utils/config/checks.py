@@ -11,9 +11,6 @@ from utils.config.schema import Config
 from utils.config.schema.data import DATASETS
 from utils.config.schema.loss import Photometric
 
-# gamma of delta_m, by the direction of each task's score.
-_GAMMAS = {"semseg": 0, "depth": 1, "disp": 1, "normals": 1, "edges": 0}
-
 
 def crosscheck(config: Config, *, trains: bool) -> list[Problem]:
     """All that is wrong between the sections of a config, as `(key path, message)`.
@@ -30,11 +27,6 @@ def crosscheck(config: Config, *, trains: bool) -> list[Problem]:
 
 def surprises(config: Config) -> Iterator[Problem]:
     """What a published experiment file says and the published code never did; a warning each."""
-    for task, gamma in (config.setup.loss.kwargs.gammas or {}).items():
-        if gamma != _GAMMAS[task]:
-            better = "lower" if _GAMMAS[task] else "higher"
-            message = f"{gamma} is ignored: of {task} {better} is better, as delta_m knows"
-            yield ("setup", "loss", "kwargs", "gammas", task), message
     adaptation = config.training.da
     if adaptation is not None and adaptation.start is not None and config.optim.clip_grad_norm:
         message = "applies, although the figures reported of domain adaptation were made without; null switches it off"
@@ -63,6 +55,7 @@ def _image_sizes(config: Config) -> Iterator[Problem]:
     """Skip features meet the decoder's only where every halving of the image is exact."""
     model = config.setup.model
     stride = model.output_stride
+    pads = config.setup.method != "padnet" and any(head.head == "padnet+" for head in model.tasks.values())
     for role, dataset in config.data.datasets.items():
         keys = [("crop_h" if dataset.crop_h else "height", dataset.output_size[0])]
         keys += [("crop_w" if dataset.crop_w else "width", dataset.output_size[1])]
@@ -73,6 +66,9 @@ def _image_sizes(config: Config) -> Iterator[Problem]:
                 near = max(stride, round(size / stride) * stride)
                 message = f"{size} is not divisible by {stride}, the output stride of {model.backbone}"
                 yield ("data", role, key), f"{message} with use_dilation {list(model.dilation)}; {near} would be"
+            elif size < 2 * stride and pads:
+                message = f"{size} is too small for a padnet+ head, which reflects maps of 1/{stride}"
+                yield ("data", role, key), f"{message}: must be at least {2 * stride}"
 
 
 def _video(config: Config) -> Iterator[Problem]:

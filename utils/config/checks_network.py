@@ -7,10 +7,10 @@ from typing import Any
 from utils.config.messages import Problem, closest_hint
 from utils.config.schema import Config
 from utils.config.schema.data import DATASETS, DatasetName
+from utils.config.schema.loss import TASKS
 from utils.config.schema.setup import DILATED, TaskConfig
 from utils.config.schema.types import TaskName
 
-_CHANNELS = {"depth": 1, "disp": 1, "normals": 3, "edges": 2}
 _THREE_WAYS_STAGE = 2  # level after which the decoders of `padnet+` exchange features
 _TASK_PATH = ("setup", "model", "tasks")
 _LOSS_PATH = ("setup", "loss")
@@ -43,9 +43,9 @@ def _heads(config: Config) -> Iterator[Problem]:
     setup = config.setup
     for task, head in setup.model.tasks.items():
         path = (*_TASK_PATH, task)
-        needed = config.data.source.n_classes if task == "semseg" else _CHANNELS[task]
+        needed = TASKS[task].channels or config.data.source.n_classes
         if head.kwargs.num_out_ch != needed:
-            why = "data.n_classes" if task == "semseg" else f"what {task} needs"
+            why = f"what {task} needs" if TASKS[task].channels else "data.n_classes"
             yield (*path, "kwargs", "num_out_ch"), f"must be {needed}, {why}, got {head.kwargs.num_out_ch}"
         if setup.method in ("padnet+", "ours-cxatt") and head.head != "padnet+":
             message = f"'{setup.name}' exchanges features between decoders: must be padnet+, got {head.head}"
@@ -161,9 +161,9 @@ def _losses(config: Config) -> Iterator[Problem]:
 
 
 def _fitting_losses(task: TaskName, dataset: DatasetName) -> tuple[str, ...]:
-    if task == "normals":  # outdoors they are derived from depth, indoors they are stored
-        return ("gt_normals",) if "normals" in DATASETS[dataset].stored else ("normals",)
-    return {"semseg": ("cross_entropy",), "depth": ("berhu", "L1_depth"), "disp": ("ssde",), "edges": ("edges",)}[task]
+    if task == "normals":  # where they are not stored they are derived from depth
+        return ("gt_normals",) if task in DATASETS[dataset].stored else ("normals",)
+    return TASKS[task].losses
 
 
 def _video_task(config: Config) -> Iterator[Problem]:

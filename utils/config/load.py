@@ -4,7 +4,6 @@
                                                                               ->  crosscheck (utils/config/checks.py)
 """
 
-import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +18,9 @@ from utils.config.environment import ENV_CONFIG, export_constants, resolve
 from utils.config.messages import KeyPath, dotted, explain, user_path
 from utils.config.schema import Config
 from utils.config.yaml_io import parse_yaml, read_mapping, write_mapping
-from utils.console import LOGGER_NAME
+from utils.console import LOGGER
 from utils.errors import UserError
 
-LOGGER = logging.getLogger(LOGGER_NAME)
 RUN_CONFIG = "cfg.yml"  # the config in a run's folder, <config-name>/s<seed>/<time>/
 Purpose = Literal["train", "evaluate", "predict", "prepare"]
 

@@ -6,11 +6,11 @@ Estimation" (Hoyer et al., CVPR 2021); the single-task baseline is DeepLab's own
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from utils.errors import UserError
-from utils.layers import ConvNormReLU, convolve_parts
+from utils.layers import ConvNormReLU
 
 
 class ASPP(nn.Module):
@@ -50,26 +50,9 @@ class ASPP(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B,in_channels,h,w] -> [B,out_channels,h,w].
-
-        Raises:
-            UserError: a training batch of one image, whose pooled branch would batch-normalise a single value.
-        """
+        """[B,in_channels,h,w] -> [B,out_channels,h,w]."""
         branches = [self.pointwise(x), *(branch(x) for branch in self.dilated)]  # each [B,out_channels,h,w]
         if self.pooled is not None:
-            self._require_statistics(x.shape[0])
-            # Not mean(), whose gradient would come back in another memory format than x's.
             mean = F.avg_pool2d(x, kernel_size=x.shape[-2:])  # [B,in_channels,1,1]
-            branches.append(self.pooled(mean))  # [B,out_channels,1,1]
-        projected = convolve_parts(self.project.conv, branches, size=x.shape[-2:])  # [B,out_channels,h,w]
-        return self.dropout(self.project.act(self.project.norm(projected)))
-
-    def _require_statistics(self, batch: int) -> None:
-        norm = self.pooled.norm
-        # Synchronised batch norm is another class: it has the images of all processes.
-        if batch == 1 and norm.training and isinstance(norm, nn.BatchNorm2d):
-            raise UserError(
-                "a training batch of one image: the pooled branch of the ASPP would batch-normalise one value per "
-                "channel, which leaves nothing of it. Set data.train_bs to 2 or more, or, in a padnet+ head, "
-                "setup.model.tasks.<task>.kwargs.aspp_pooling to False"
-            )
+            branches.append(F.interpolate(self.pooled(mean), size=x.shape[-2:], mode="nearest"))  # [B,out_channels,h,w]
+        return self.dropout(self.project(torch.cat(branches, dim=1)))

@@ -21,7 +21,7 @@ from tests.helpers.config_examples import (
 )
 from utils.config.schema import Config
 from utils.config.schema.data import DATASETS
-from utils.console import LOGGER_NAME
+from utils.console import LOGGER
 
 TASKS, LOSSES, ABLATION = "setup.model.tasks", "setup.loss.tasks", "setup.kwargs.ablation"
 LOAD_ASPP = f"{TASKS}.depth.kwargs.intermediate_aspp=True"
@@ -273,12 +273,6 @@ def test_an_empty_subsection_is_its_default(tmp_path: Path):
 @pytest.mark.parametrize(
     ("example", "overrides", "warned"),
     [
-        (
-            nyudv2,
-            ["setup.loss.kwargs.gammas={semseg: 0, depth: 1, normals: 1, edges: 1}"],
-            "gammas.edges: 1 is ignored",
-        ),
-        (nyudv2, ["setup.loss.kwargs.gammas={semseg: 0, depth: 1, normals: 1, edges: 0}"], None),
         (adaptation, ["optim.clip_grad_norm=10"], "optim.clip_grad_norm: applies"),
         (adaptation, ["optim.clip_grad_norm=10", "training.da.doda=False"], None),
         (adaptation, [], None),
@@ -286,7 +280,7 @@ def test_an_empty_subsection_is_its_default(tmp_path: Path):
     ],
 )
 def test_what_the_published_code_never_did_is_warned_of_once(tmp_path, caplog, example, overrides, warned):
-    with caplog.at_level("WARNING", logger=LOGGER_NAME):
+    with caplog.at_level("WARNING", logger=LOGGER.name):
         load(tmp_path, example(), *overrides)
     assert len(caplog.messages) == (warned is not None)
     assert warned is None or warned in caplog.messages[0]

@@ -1,5 +1,6 @@
 """The part `setup.loss`: one loss per task, named by `loss`, all else in its `kwargs` (DenseMTL, sec. 3 and 4)."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -152,6 +153,23 @@ class Photometric(Section):
 
 SupervisedConfig = CrossEntropy | Berhu | L1Depth | Normals | StoredNormals | Edges
 TaskLossConfig = Annotated[SupervisedConfig | Photometric, Field(discriminator="loss")]
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """What a config may ask of a task: the losses that train it, and the channels of its prediction (None: classes)."""
+
+    losses: tuple[str, ...]
+    channels: int | None
+
+
+TASKS: dict[TaskName, TaskFacts] = {
+    "semseg": TaskFacts(("cross_entropy",), None),
+    "depth": TaskFacts(("berhu", "L1_depth"), 1),
+    "disp": TaskFacts(("ssde",), 1),
+    "normals": TaskFacts(("normals", "gt_normals"), 3),
+    "edges": TaskFacts(("edges",), 2),
+}
 
 
 class MultiTaskKwargs(Section):

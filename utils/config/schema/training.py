@@ -46,7 +46,7 @@ class TrainingConfig(Section):
     accumulate: PositiveInt = Field(1, description="Batches per optimizer step.")
     use_amp: bool = Field(False, description="Mixed precision.")
     amp_dtype: Literal["bfloat16", "float16"] = Field("bfloat16", description="Number format of mixed precision.")
-    channels_last: bool = Field(True, description="Memory format of the convolutions.")
+    channels_last: bool | None = Field(None, description="Memory format of convolutions; default: what is faster.")
     compile: bool = Field(False, description="torch.compile the network.")
     sync_bn: bool = Field(False, description="Batch norm over all processes; GPUs only.")
     activation_checkpointing: bool = Field(

@@ -1,12 +1,14 @@
 """A network that starts from another's weights: what it takes over, what starts anew, what is refused."""
 
+import logging
+
 import pytest
 import torch
 
 from models.build import build_model
 from models.published import to_published
 from tests.helpers.model_setups import baseline_setup, narrow_setup
-from training.fine_tuning import start_from
+from training.weights import load_strictly, start_from
 from utils.config.schema.setup import SetupConfig
 from utils.errors import UserError
 
@@ -26,7 +28,12 @@ def start(source: SetupConfig, target: SetupConfig, *, published: bool = False, 
     given = {name: torch.randn_like(v) if v.is_floating_point() else v + 7 for name, v in network(source).items()}
     model = build_model(target, pretrained=False)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    anew = start_from(model, to_published(given, source) if published else given, target, partial=partial)
+    anew = start_from(
+        model,
+        to_published(given, build_model(source, pretrained=False)) if published else given,
+        target,
+        partial=partial,
+    )
     for name, value in model.state_dict().items():
         is_new = any(name.startswith(f"{module}.") for module in anew)
         assert torch.equal(value, (before if is_new else given)[name]), name
@@ -78,9 +85,9 @@ def test_partial_takes_over_what_both_tasks_have(published):
     [
         (narrow_setup(SD), narrow_setup(SDN), False, "semseg, depth, the config has .*normals; with --weights-partial"),
         (narrow_setup(SDN), narrow_setup(SD), False, "--weights-partial"),
-        (narrow_setup(num_ch_dec=[4, 8, 8, 8, 16]), narrow_setup(), True, r"(?s)num_ch_dec.*RUN/cfg\.yml"),
-        (narrow_setup(model={"backbone": "resnet50"}), narrow_setup(), False, r"setup\.model\.backbone"),
-        (narrow_setup(), narrow_setup(model={"backbone": "resnet50"}), True, r"setup\.model\.backbone"),
+        (narrow_setup(num_ch_dec=[4, 8, 8, 8, 16]), narrow_setup(), True, r"(?s)other widths.*RUN/cfg\.yml"),
+        (narrow_setup(model={"backbone": "resnet50"}), narrow_setup(), False, "encoder is another"),
+        (narrow_setup(), narrow_setup(model={"backbone": "resnet50"}), True, "encoder is another"),
         (narrow_setup(SDN, use_skips=False), narrow_setup(SD), True, "heads.semseg.levels.4.merge"),
     ],
 )
@@ -97,3 +104,33 @@ def test_a_classifiers_weights_are_no_start():
         start_from(
             build_model(narrow_setup(), pretrained=False), {"fc.bias": torch.ones(2)}, narrow_setup(), partial=True
         )
+
+
+def test_unknown_order_of_sources_is_warned_of(caplog):
+    caplog.set_level(logging.WARNING, logger="densemtl")
+    tasks = ["semseg", "depth", "normals"]
+    plain = narrow_setup(tasks)
+    turned = narrow_setup(tasks, kwargs={"source_order": {"semseg": ["normals", "depth"]}})
+    model = build_model(turned, pretrained=False)
+    published = to_published(model.state_dict(), model)
+
+    load_strictly(build_model(plain, pretrained=False), published, plain)
+    assert "published weights of 3 tasks" in caplog.text
+    assert (
+        "setup.kwargs.source_order: {semseg: [normals, depth], depth: [semseg, normals], normals: [semseg, depth]}"
+        in caplog.text
+    )
+
+    caplog.clear()
+    load_strictly(model, published, turned)
+    assert "source_order: {depth: [semseg, normals], normals: [semseg, depth]}" in caplog.text
+
+    caplog.clear()
+    said = narrow_setup(tasks, kwargs={"source_order": {t: [s for s in tasks if s != t] for t in tasks}})
+    load_strictly(model, published, said)
+    load_strictly(model, model.state_dict(), plain)  # our own weights follow the config
+    pair = narrow_setup()
+    load_strictly(
+        build_model(pair, pretrained=False), to_published(network(pair), build_model(pair, pretrained=False)), pair
+    )  # one source has one order
+    assert caplog.text == ""

@@ -1,16 +1,36 @@
-"""Fine-tuning: a network that starts from the weights of another, with other classes or, where allowed, other tasks."""
+"""Weights into networks: strictly, or as far as they fit, to start a training with other classes or other tasks."""
 
 from collections.abc import Iterable, Mapping
 
 from torch import Tensor, nn
 
 from models.exchange import TaskExchange
-from models.published import concerns, is_published, load_weights, tasks_of, to_published
+from models.published import Network, concerns, is_published, load_weights, source_orders_of, tasks_of, to_published
 from utils.config.schema.setup import SetupConfig
+from utils.console import LOGGER
 from utils.errors import UserError
 
 
-def start_from(network: nn.Module, state: Mapping[str, Tensor], setup: SetupConfig, *, partial: bool) -> list[str]:
+def load_strictly(network: Network, state: Mapping[str, Tensor], setup: SetupConfig) -> None:
+    """Load weights with our names or published ones into the network that `setup` describes.
+
+    Raises:
+        UserError: they do not fit; the network is left as it was.
+    """
+    load_weights(network, state)
+    unsaid = [task for task in setup.tasks if task not in (setup.kwargs.source_order or {})]
+    if setup.method == "ours-cxatt" and len(setup.tasks) > 2 and unsaid and is_published(state):
+        guess = source_orders_of(state, unsaid)
+        orders = ", ".join(f"{target}: [{', '.join(sources)}]" for target, sources in guess.items())
+        LOGGER.warning(
+            "published weights of %d tasks: the order in which each task's sources were concatenated in training is "
+            "not known (it followed Python's hash seed), and a wrong one spoils the predictions. The order of the "
+            "config's tasks is taken. The names in the file suggest setup.kwargs.source_order: {%s}",
+            len(setup.tasks), orders,
+        )  # fmt: skip
+
+
+def start_from(network: Network, state: Mapping[str, Tensor], setup: SetupConfig, *, partial: bool) -> list[str]:
     """Load weights with our names or published ones into a network that is to be trained.
 
     What starts anew stays as the network has it: prediction layers of another number of channels and, with `partial`,
@@ -36,7 +56,7 @@ def start_from(network: nn.Module, state: Mapping[str, Tensor], setup: SetupConf
             "with --weights-partial, training starts from what both have"
         )
     own = network.state_dict()
-    naming = dict(zip(own, to_published(own, setup, aliases=False) if is_published(state) else own, strict=True))
+    naming = dict(zip(own, to_published(own, network, aliases=False) if is_published(state) else own, strict=True))
     anew: set[str] = set()
     for head in network.heads.values():
         for layer in head.prediction_layers:
@@ -47,7 +67,7 @@ def start_from(network: nn.Module, state: Mapping[str, Tensor], setup: SetupConf
         anew |= {name for name in own if concerns(name, new)}
         anew |= _names(network, [part.fuse for part in network.modules() if isinstance(part, TaskExchange)])
     kept = {name: value for name, value in state.items() if not concerns(name, gone)}
-    load_weights(network, kept | {naming[name]: own[name] for name in anew}, setup)
+    load_strictly(network, kept | {naming[name]: own[name] for name in anew}, setup)
     return _whole_modules(network, anew)
 
 
