@@ -25,7 +25,7 @@ H x W is the size after resize and crop; `<o>` an offset in video frames, `<k>` 
 The far plane of the synthetic datasets (65535 cm, the sky) counts as measured; losses and metrics have their own range.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
 import cv2
@@ -35,11 +35,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from dataset.labels import LabelSet
-from dataset.memory import Batch, Field, new_tensors
-from dataset.transform import Drawn, Transform, rgb_to_planes
+from dataset.transform import SampleTransform, Transform, rgb_to_tensor
 
 Sample = dict[str, Tensor | int | str]
 Key = int | tuple[int, int]  # index, or (epoch, index)
+Arrays = Mapping[str, np.ndarray]
 
 
 class Source(Protocol):
@@ -47,9 +47,6 @@ class Source(Protocol):
 
     names: list[str]
     frames: tuple[int, ...]
-
-    @property
-    def maps(self) -> tuple[str, ...]: ...
 
     def load(self, index: int) -> dict[str, np.ndarray]: ...
 
@@ -113,80 +110,33 @@ class DenseDataset(Dataset):
             IndexError: There is no such sample.
             UserError: A file of the sample is missing, truncated, or does not fit the others.
         """
-        batch = self.batch([key])
-        return {name: values[0] for name, values in batch.items()} | {"index": int(batch["index"])}
-
-    def batch(self, keys: Sequence[Key]) -> Batch:
-        """The samples of several keys; raises what `[key]` does."""
-        tensors = new_tensors(self.fields, len(keys))
-        return {**tensors, **self.fill(keys, tensors)}
-
-    @property
-    def fields(self) -> dict[str, Field]:
-        """The values of a sample that are written to tensors."""
-        height, width = self.transform.size
-        image = Field(torch.float32, (3, height, width))
-        fields = {"index": Field(torch.int64, ()), "intrinsics": Field(torch.float32, (3, 3)), "image": image}
-        for offset in self.source.frames:
-            fields[f"frame_{offset}"] = fields[f"frame_{offset}_aug"] = image
-            if self.uncropped_frames:
-                whole = (3, self.transform.height, self.transform.width)
-                fields[f"frame_{offset}_pose"] = Field(torch.float32, whole)
-        for scale in self._smaller_scales:
-            fields[f"frame_0_s{scale}"] = Field(torch.float32, (3, height >> scale, width >> scale))
-        for kind in self.source.maps:
-            channels = {"depth": (1,), "normals": (3,)}.get(kind, ())
-            dtype = torch.float32 if channels else torch.int64
-            fields[kind] = Field(dtype, (*channels, height, width))
-            if channels:
-                fields[f"{kind}_mask"] = Field(torch.bool, (1, height, width))
-        return fields
-
-    @property
-    def _smaller_scales(self) -> range:
-        return range(1, self.num_scales if self.source.frames else 1)
-
-    def fill(self, keys: Sequence[Key], tensors: Mapping[str, Tensor]) -> dict[str, list[str]]:
-        """Write the samples of several keys to tensors [len(keys), ...], as of `fields`.
-
-        Returns:
-            What else belongs to the batch.
-        """
-        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-        for position, key in enumerate(keys):
-            self._write(key, {name: array[position, ...] for name, array in arrays.items()})
-        return {"filename": [self.filename(index) for index in tensors["index"].tolist()]}
-
-    def _write(self, key: Key, out: dict[str, np.ndarray]) -> None:
         epoch, index = key if isinstance(key, tuple) else (0, key)
         if not 0 <= index < len(self):
             raise IndexError(f"index {index} of a dataset of {len(self)} samples")
-        drawn = self.transform.draw(sample_rng(self.seed, epoch, index))
+        transform = self.transform.draw(sample_rng(self.seed, epoch, index))
         arrays = self.source.load(index)
-        out["index"][...] = index
-        out["intrinsics"][...] = drawn.intrinsics(arrays["intrinsics"])
-        self._write_images(arrays, drawn, out)
-        _write_maps(arrays, drawn, out)
+        return {
+            "index": index,
+            "filename": self.filename(index),
+            "intrinsics": torch.from_numpy(transform.intrinsics(arrays["intrinsics"])),
+            **self._images(arrays, transform),
+            **_maps(arrays, transform),
+        }
 
-    def _write_images(self, arrays: dict[str, np.ndarray], drawn: Drawn, out: dict[str, np.ndarray]) -> None:
-        target = drawn.rgb(arrays["frame_0"])
-        rgb_to_planes(drawn.jittered(target), out["image"])
+    def _images(self, arrays: Arrays, transform: SampleTransform) -> dict[str, Tensor]:
+        target = transform.rgb(arrays["frame_0"])
+        images = {"image": rgb_to_tensor(transform.jittered(target))}
         for offset in self.source.frames:
-            frame = drawn.rgb(arrays[f"frame_{offset}"]) if offset else target
-            plain, augmented = out[f"frame_{offset}"], out[f"frame_{offset}_aug"]
-            rgb_to_planes(frame, plain)
-            if offset == 0:
-                np.copyto(augmented, out["image"])
-            elif drawn.jitter is None:
-                np.copyto(augmented, plain)
-            else:
-                rgb_to_planes(drawn.jitter(frame), augmented)
+            frame = transform.rgb(arrays[f"frame_{offset}"]) if offset else target
+            images[f"frame_{offset}"] = rgb_to_tensor(frame)
+            images[f"frame_{offset}_aug"] = rgb_to_tensor(transform.jittered(frame)) if offset else images["image"]
             if self.uncropped_frames:
-                whole = drawn.flipped(arrays[f"frame_{offset}"])
-                rgb_to_planes(drawn.jittered(whole), out[f"frame_{offset}_pose"])
-        for scale in self._smaller_scales:
-            size = (drawn.width >> scale, drawn.height >> scale)
-            rgb_to_planes(cv2.resize(target, size, interpolation=cv2.INTER_AREA), out[f"frame_0_s{scale}"])
+                whole = transform.flipped(arrays[f"frame_{offset}"])
+                images[f"frame_{offset}_pose"] = rgb_to_tensor(transform.jittered(whole))
+        for scale in range(1, self.num_scales if self.source.frames else 1):
+            size = (transform.width >> scale, transform.height >> scale)
+            images[f"frame_0_s{scale}"] = rgb_to_tensor(cv2.resize(target, size, interpolation=cv2.INTER_AREA))
+        return images
 
 
 def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
@@ -195,13 +145,12 @@ def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
     return np.random.default_rng((1, seed % 2**32, epoch, index))
 
 
-def _write_maps(arrays: dict[str, np.ndarray], drawn: Drawn, out: dict[str, np.ndarray]) -> None:
-    for kind in ("semseg", "edges"):
-        if kind in arrays:
-            drawn.write_map(arrays[kind], out[kind])
+def _maps(arrays: Arrays, transform: SampleTransform) -> dict[str, Tensor]:
+    maps = {kind: transform.map(arrays[kind]).astype(np.int64) for kind in ("semseg", "edges") if kind in arrays}
     if "depth" in arrays:
-        drawn.write_map(arrays["depth"], out["depth"][0])
-        np.greater(out["depth"], 0, out=out["depth_mask"])
+        maps["depth"] = transform.map(arrays["depth"])[None]
+        maps["depth_mask"] = maps["depth"] > 0
     if "normals" in arrays:
-        drawn.write_normals(arrays["normals"], out["normals"])
-        drawn.write_map(arrays["normals_mask"], out["normals_mask"][0])
+        maps["normals"] = transform.normals(arrays["normals"])
+        maps["normals_mask"] = (maps["normals"] != 0).any(axis=0, keepdims=True)
+    return {name: torch.from_numpy(values) for name, values in maps.items()}

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dataset.base import DenseDataset, Source
+from dataset.base import DenseDataset
 from dataset.cityscapes import Cityscapes
+from dataset.files import DatasetFiles
 from dataset.labels import LabelSet, label_set
-from dataset.layout import Layout
 from dataset.nyudv2 import NYUDv2
-from dataset.prepare.source import PreparedSource
-from dataset.prepare.store import NotPrepared, Store
+from dataset.prepare.store import NotPrepared, PreparedStore
 from dataset.source import FileSource
 from dataset.splits import evenly_spaced, fixed_subset, random_subset
 from dataset.synthia import Synthia
@@ -23,7 +22,7 @@ from utils.config.schema.data import DatasetConfig
 from utils.console import LOGGER
 from utils.errors import UserError
 
-_LAYOUTS: dict[str, type[Layout]] = {
+_DATASETS: dict[str, type[DatasetFiles]] = {
     "cityscapes": Cityscapes,
     "synthia": Synthia,
     "vkitti2": VKitti2,
@@ -64,10 +63,10 @@ def build_dataset(
     with _named(section):
         names, labelled = _selected(cfg, listing, validation=split == "val")
     if not names:
-        raise UserError(f"{section}.path: no sample of the split {split!r} of {cfg.dataset} in {listing.layout.root}")
+        raise UserError(f"{section}.path: no sample of the split {split!r} of {cfg.dataset} in {listing.files.root}")
     return DenseDataset(
         source=_source(cfg, listing, names, labelled, section),
-        labels=listing.layout.labels,
+        labels=listing.files.labels,
         transform=build_transform(cfg, training=training),
         seed=seed,
         num_scales=cfg.num_scales,
@@ -77,9 +76,9 @@ def build_dataset(
 
 @dataclass(frozen=True)
 class Listing:
-    """A split as it is on disk: the dataset's layout, all its samples, and the video frames to load with each."""
+    """A split as it is on disk: the dataset's files, all its samples, and the video frames to load with each."""
 
-    layout: Layout
+    files: DatasetFiles
     names: list[str]
     frames: tuple[int, ...]
 
@@ -87,15 +86,15 @@ class Listing:
 def list_samples(
     cfg: DatasetConfig, *, split: str, tasks: tuple[str, ...], training: bool, section: str, sequences: bool
 ) -> Listing:
-    """All samples of one split, whatever part of them is used; arguments and errors as of `build_dataset`."""
+    """All samples of one split, whatever part of them is used; arguments and errors as in `build_dataset`."""
     if split not in ("train", "val", "all"):
         raise ValueError(f"split must be 'train', 'val' or 'all', got {split!r}")
     frames = tuple(cfg.frame_ids) if cfg.load_sequences and sequences else ()
     with _named(section):
         labels = label_set(cfg.dataset, cfg.n_classes)
         maps = needed_maps(cfg, tasks, training=training)
-        layout, names = _listed(cfg, labels, maps, split=split, video=bool(frames))
-    return Listing(layout, names, frames)
+        files, names = _listed(cfg, labels, maps, split=split, video=bool(frames))
+    return Listing(files, names, frames)
 
 
 @contextmanager
@@ -107,21 +106,33 @@ def _named(section: str) -> Iterator[None]:
         raise UserError(f"{section}.{error}") from error
 
 
-def _source(cfg: DatasetConfig, listing: Listing, names: list[str], labelled: np.ndarray, section: str) -> Source:
+def _source(cfg: DatasetConfig, listing: Listing, names: list[str], labelled: np.ndarray, section: str) -> FileSource:
     """Where the arrays come from: the files, or what was prepared of them."""
-    options = {"layout": listing.layout, "names": names, "labelled": labelled, "frames": listing.frames}
-    if cfg.prepared is None:
-        return FileSource(**options, width=cfg.width, height=cfg.height)
     try:
-        store = Store(Path(cfg.prepared), dataset=cfg.dataset, width=cfg.width, height=cfg.height)
-        return PreparedSource(**options, store=store)
+        return FileSource(
+            files=listing.files,
+            names=names,
+            labelled=labelled,
+            width=cfg.width,
+            height=cfg.height,
+            frames=listing.frames,
+            prepared=prepared_store(cfg, listing.files),
+        )
     except NotPrepared as error:
         raise NotPrepared(f"{section}.prepared: {error}") from error
 
 
+def prepared_store(cfg: DatasetConfig, files: DatasetFiles) -> PreparedStore | None:
+    """Where the dataset's prepared arrays are; None where it is read from its files."""
+    if cfg.prepared is None:
+        return None
+    base = Path(cfg.prepared)
+    return PreparedStore(base, dataset=cfg.dataset, root=files.root, width=cfg.width, height=cfg.height)
+
+
 def needed_maps(cfg: DatasetConfig, tasks: tuple[str, ...], *, training: bool) -> tuple[str, ...]:
     """The kinds of map that the tasks need of this dataset."""
-    stored = _LAYOUTS[cfg.dataset].stored_maps
+    stored = _DATASETS[cfg.dataset].stored_maps
     if "edges" in tasks and "edges" not in stored:
         raise UserError(f"dataset: {cfg.dataset} stores no edges; leave the task edges out or use nyudv2")
     needs_depth = (
@@ -138,23 +149,23 @@ def needed_maps(cfg: DatasetConfig, tasks: tuple[str, ...], *, training: bool) -
 
 def _listed(
     cfg: DatasetConfig, labels: LabelSet, maps: tuple[str, ...], *, split: str, video: bool
-) -> tuple[Layout, list[str]]:
+) -> tuple[DatasetFiles, list[str]]:
     """The dataset on disk and all samples of the split."""
-    splits = _LAYOUTS[cfg.dataset].splits
+    splits = _DATASETS[cfg.dataset].splits
     if split == "val" and splits is not None and cfg.val_split not in splits:
         raise UserError(f"val_split: {cfg.dataset} is split into {', '.join(splits)}, got {cfg.val_split!r}")
-    if video and cfg.dataset != "cityscapes":
-        raise UserError(f"load_sequences: {cfg.dataset} is read without video sequences, which Cityscapes alone has")
+    if video and not _DATASETS[cfg.dataset].has_videos:
+        raise UserError(f"load_sequences: {cfg.dataset} is read without video sequences; use cityscapes")
     try:
-        layout = _build_layout(cfg, labels, maps, video=video, validation=split == "val")
-        return layout, layout.names(cfg.val_split if split == "val" else split, seed=cfg.dataset_seed)
+        files = _open_files(cfg, labels, maps, video=video, validation=split == "val")
+        return files, files.names(cfg.val_split if split == "val" else split, seed=cfg.dataset_seed)
     except UserError as error:
         raise UserError(f"path: {error}") from error
 
 
-def _build_layout(
+def _open_files(
     cfg: DatasetConfig, labels: LabelSet, maps: tuple[str, ...], *, video: bool, validation: bool
-) -> Layout:
+) -> DatasetFiles:
     root = Path(cfg.path)
     if cfg.dataset == "cityscapes":
         only = cfg.val_only_sequences_with_segmentation if validation else cfg.only_sequences_with_segmentation
@@ -169,24 +180,24 @@ def _build_layout(
         )
     if cfg.dataset == "vkitti2":
         return VKitti2(root=root, labels=labels, maps=maps, variations=cfg.variations, split_by=cfg.split_by)
-    return _LAYOUTS[cfg.dataset](root=root, labels=labels, maps=maps)
+    return _DATASETS[cfg.dataset](root=root, labels=labels, maps=maps)
 
 
 def _selected(cfg: DatasetConfig, listing: Listing, *, validation: bool) -> tuple[list[str], np.ndarray]:
     """The samples to use, and bool [N] which of them give labels."""
-    layout, names, frames = listing.layout, listing.names, listing.frames
-    labelled = np.array([layout.is_annotated(name) for name in names], bool)
+    files, names, frames = listing.files, listing.names, listing.frames
+    labelled = np.array([files.is_annotated(name) for name in names], bool)
     keep = np.ones(len(names), bool)
     if not validation:
         # Drawn before samples without neighbours leave: the same images, whatever sequences are on disk.
         labelled &= _subset(cfg, labelled)
         keep &= (labelled & cfg.load_labeled) | (~labelled & cfg.load_unlabeled)
     if frames:
-        complete = np.array([layout.has_frames(name, frames) for name in names], bool)
+        complete = np.array([files.has_frames(name, frames) for name in names], bool)
         if not complete[keep].all():
             LOGGER.warning(
                 "%s: %d of %d samples left out, as a neighbouring frame (frame_ids %s) is not on disk",
-                layout.root, np.count_nonzero(~complete[keep]), np.count_nonzero(keep), list(frames),
+                files.root, np.count_nonzero(~complete[keep]), np.count_nonzero(keep), list(frames),
             )  # fmt: skip
         keep &= complete
     chosen = np.flatnonzero(keep)

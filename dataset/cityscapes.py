@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dataset.files import Camera, DatasetFiles, View, measured
 from dataset.labels import LabelSet
-from dataset.layout import Camera, Layout, measured
-from dataset.reading import image_size, read_json
+from dataset.reading import image_size, read_json, read_uint16
 from utils.errors import UserError
 
 # Where a frame has no camera file.
@@ -18,19 +18,20 @@ IMAGE_SUFFIX = "_leftImg8bit.png"
 LABEL_SUFFIX = "_gtFine_labelIds.png"
 
 
-class Cityscapes(Layout):
+class Cityscapes(DatasetFiles):
     """Cityscapes. A sample is named "<split>/<city>/<city>_<recording>_<frame>".
 
     Where `leftImg8bit_small/<split>` (`leftImg8bit_sequence_small/<split>`) holds images at least as large as the
     samples, they are read instead of those at 2048x1024.
 
     Args:
-        root, labels, maps: see `Layout`.
+        root, labels, maps: as in `DatasetFiles`.
         width, height: of the samples before any crop, to decide whether the small images are large enough.
         sequences: whether images come from the video sequences.
         annotated_only: of the sequences, whether only frames with labels are samples; else all frames are.
     """
 
+    has_videos = True
     tree = (
         "leftImg8bit/<split>/<city>/*_leftImg8bit.png (leftImg8bit_trainvaltest.zip), "
         "gtFine/<split>/<city>/*_gtFine_labelIds.png (gtFine_trainvaltest.zip), "
@@ -74,16 +75,14 @@ class Cityscapes(Layout):
         self._annotated = annotated
         return sorted(frames + [name for name in singles if name not in self._sequence_frames])
 
-    def image_path(self, name: str) -> Path:
+    def image_path(self, name: str, offset: int = 0) -> Path:
+        name = _shifted(name, offset)
         split, _, rest = name.partition("/")
         base = "leftImg8bit_sequence" if name in self._sequence_frames else "leftImg8bit"
         return self._folder(base, split) / f"{rest}{IMAGE_SUFFIX}"
 
     def has_frames(self, name: str, offsets: Sequence[int]) -> bool:
         return all(not offset or _shifted(name, offset) in self._sequence_frames for offset in offsets)
-
-    def frame_path(self, name: str, offset: int) -> Path:
-        return self.image_path(_shifted(name, offset))
 
     def is_annotated(self, name: str) -> bool:
         return self._annotated is None or self._nearest_annotated(name) == name
@@ -118,14 +117,15 @@ class Cityscapes(Layout):
         path = None if nearest is None else self._camera_path(nearest)
         return path if path is not None and path.exists() else None
 
-    def metres(self, stored: np.ndarray, camera: Camera, name: str) -> np.ndarray:
+    def depth(self, path: Path, view: View) -> np.ndarray:
         """baseline * fx / d of the disparity d = (stored - 1) / 256 pixels; stored 0 and 1 are no measurements."""
+        camera = self.camera(view.name)
         if camera.baseline is None:
             raise UserError(
-                f"{self._camera_path(name)}: no such file; depth from the disparity of sample {name} needs its "
-                "baseline, unpack camera_trainvaltest.zip"
+                f"{self._camera_path(view.name)}: no such file; depth from the disparity of sample {view.name} needs "
+                "its baseline, unpack camera_trainvaltest.zip"
             )
-        disparity = stored.astype(np.float32)
+        disparity = view.nearest(read_uint16(path, view.name), path).astype(np.float32)
         disparity -= 1
         with np.errstate(divide="ignore"):
             return measured(np.divide(np.float32(camera.baseline * camera.fx * 256), disparity, out=disparity))

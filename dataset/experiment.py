@@ -1,7 +1,6 @@
 """The datasets that an experiment reads, and with which options."""
 
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from dataset.base import DenseDataset
@@ -10,8 +9,6 @@ from dataset.prepare.store import NotPrepared
 from utils.config.load import Experiment
 from utils.config.schema import Config
 from utils.config.schema.data import DatasetConfig
-
-DatasetBuilder = Callable[..., DenseDataset]  # called as `build_dataset` is
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,27 @@ def dataset_use(
     return DatasetUse(cfg, section, split, tasks, training)
 
 
-def open_dataset(experiment: Experiment, use: DatasetUse, *, build: DatasetBuilder = build_dataset) -> DenseDataset:
+@dataclass(frozen=True)
+class Datasets:
+    """All that training reads; `target` is None where nothing is adapted."""
+
+    train: DenseDataset
+    target: DenseDataset | None
+    validation: DenseDataset
+
+
+def open_datasets(experiment: Experiment) -> Datasets:
+    """All that training reads; raises what `open_dataset` does."""
+    config = experiment.config
+    target = target_use(config)
+    return Datasets(
+        train=open_dataset(experiment, training_use(config)),
+        target=None if target is None else open_dataset(experiment, target),
+        validation=open_dataset(experiment, validation_use(config)),
+    )
+
+
+def open_dataset(experiment: Experiment, use: DatasetUse) -> DenseDataset:
     """A dataset of the experiment.
 
     Raises:
@@ -75,7 +92,7 @@ def open_dataset(experiment: Experiment, use: DatasetUse, *, build: DatasetBuild
     """
     config = experiment.config
     try:
-        return build(
+        return build_dataset(
             use.cfg,
             split=use.split,
             tasks=use.tasks,

@@ -1,24 +1,24 @@
 """Batches of samples: an endless, resumable, sharded stream for training; one pass over all images for evaluation."""
 
-import multiprocessing
-import os
+import atexit
 import signal
-import threading
+import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
 
-from dataset.base import DenseDataset, Key
-from dataset.memory import Batch, LoaderBlocks, SharedBatch, WorkerBlocks, keep_freed_memory
+from dataset.base import DenseDataset, Key, Sample
 from utils.errors import UserError
 
-_KNOWS_SENDER = hasattr(signal, "sigwaitinfo")  # Linux: a process can tell who sent it a signal
+Batch = dict[str, Any]  # the samples' values: tensors with a leading batch axis, `index` int64 [B], `filename` list
+PREFETCH = 2  # batches on their way from each worker
+SLOTS = PREFETCH + 2  # and one in the reader's hands, and the one it had before
 
 
 class TrainSampler:
@@ -95,9 +95,10 @@ def train_loader(
     world_size: int = 1,
     pin_memory: bool = False,
 ) -> DataLoader:
-    """Training batches without end, from `start_batch` on; arguments as of `TrainSampler`.
+    """Training batches without end, from `start_batch` on; arguments as in `TrainSampler`.
 
-    Iterating it raises UserError, message and all, where loading a sample does.
+    With workers and without `pin_memory`, a batch lies in memory that is used again: it is valid until the next but one
+    is taken; clone what is kept longer. Iterating raises UserError, message and all, where loading a sample does.
     """
     sampler = TrainSampler(
         length=len(dataset), batch_size=batch_size, seed=seed, shuffle=shuffle, start_batch=start_batch, rank=rank,
@@ -119,7 +120,7 @@ def eval_loader(
     """One pass in order: over all processes every image exactly once, the last batch as small as it comes.
 
     Process r gets the batches r, r + world_size, ... of those that a single process would have, since a loss may depend
-    on what is in a batch beside an image. Iterating raises UserError as in `train_loader`.
+    on what is in a batch beside an image. How long a batch is valid, and what iterating raises: as in `train_loader`.
 
     Args:
         limit: only this many images of the dataset, the first ones, over all processes together.
@@ -139,20 +140,18 @@ def _loader(
     dataset: DenseDataset, batches: TrainSampler | list[list[int]], *, workers: int, pin_memory: bool, persistent: bool
 ) -> DataLoader:
     cv2.setNumThreads(0)  # loading in this process leaves the cores to PyTorch, too
-    blocks = LoaderBlocks(dataset.fields)
-    loader = _RaisingLoader(
-        _Batches(dataset, loader=blocks.number),
+    return _RaisingLoader(
+        _Batches(dataset),
         batch_sampler=batches,
         num_workers=workers,
         collate_fn=_unchanged,
         pin_memory=pin_memory,
+        prefetch_factor=PREFETCH if workers else None,
         worker_init_fn=_start_worker,
         persistent_workers=persistent and workers > 0,
         # Workers are seeded from here; without it, starting a loader would advance the global generator.
         generator=torch.Generator(),
     )
-    loader.blocks = blocks
-    return loader
 
 
 @dataclass(frozen=True)
@@ -163,45 +162,59 @@ class _Failure:
 
 
 class _Batches(Dataset):
-    """The batches of a dataset, made where PyTorch asks for lists of samples; in a worker, in shared memory.
+    """The batches of a dataset, made where PyTorch asks for lists of samples.
 
     UserErrors are handed on as values: raised in a worker, PyTorch would bury their message in a traceback.
     """
 
-    def __init__(self, dataset: DenseDataset, *, loader: int) -> None:
+    def __init__(self, dataset: DenseDataset) -> None:
         self.dataset = dataset
-        self.loader = loader
-        self.blocks: WorkerBlocks | None = None
+        self._slots: list[dict[str, Tensor]] = [{} for _ in range(SLOTS)]
+        self._made = 0
 
-    def __getitems__(self, keys: Sequence[Key]) -> Batch | SharedBatch | _Failure:
+    def __getitems__(self, keys: Sequence[Key]) -> Batch | _Failure:
         try:
-            worker = get_worker_info()
-            return self.dataset.batch(keys) if worker is None else self.shared(keys, worker=worker.id)
+            samples = [self.dataset[key] for key in keys]
         except UserError as error:
             return _Failure(str(error))
+        return default_collate(samples) if get_worker_info() is None else self._collate_shared(samples)
 
-    def shared(self, keys: Sequence[Key], *, worker: int) -> SharedBatch:
-        """A batch as the worker of this number makes it."""
-        if self.blocks is None:
-            self.blocks = WorkerBlocks(self.dataset.fields, loader=self.loader, worker=worker)
-        return self.blocks.make(len(keys), partial(self.dataset.fill, keys))
+    def _collate_shared(self, samples: Sequence[Sample]) -> Batch:
+        """What `default_collate` gives, in memory shared with the main process that earlier batches were in.
+
+        New shared memory costs either process a page fault every 4 KiB, which can take longer than all the rest.
+        """
+        slot = self._slots[self._made % SLOTS]
+        self._made += 1
+        batch: Batch = {}
+        for name, first in samples[0].items():
+            values = [sample[name] for sample in samples]
+            if not isinstance(first, Tensor):
+                batch[name] = default_collate(values)
+                continue
+            shape = (len(values), *first.shape)
+            if name not in slot or slot[name].shape != shape:
+                slot[name] = torch.empty(shape, dtype=first.dtype).share_memory_()
+            batch[name] = torch.stack(values, out=slot[name])
+        return batch
 
 
 class _RaisingLoader(DataLoader):
-    """A DataLoader that raises the UserErrors its workers handed on."""
-
-    blocks: LoaderBlocks  # what the workers' batches arrive in
+    """A DataLoader that raises the UserErrors its workers handed on, and ends its workers when the process ends."""
 
     def __iter__(self) -> Iterator[Batch]:
-        with _sigterm_blocked():  # the workers start here and inherit it, with all threads they will have
-            batches = super().__iter__()
-        return self._raising(batches)
+        batches = self._raising(super().__iter__())
+        # Workers ignore SIGTERM, with which multiprocessing would end them at the exit, and wait for it.
+        atexit.register(_close, weakref.ref(batches))
+        return batches
 
     def _raising(self, batches: Iterator[Batch | _Failure]) -> Iterator[Batch]:
         try:
-            # Not a loop: its variable would keep a batch in use while the next one is waited for.
-            yield from map(_checked, batches)
-        except UserError:
+            for batch in batches:
+                if isinstance(batch, _Failure):
+                    raise UserError(batch.message)
+                yield batch
+        except (UserError, GeneratorExit):
             # Drop the workers here: kept alive by the traceback's frames, they would die as cyclic garbage, which
             # PyTorch takes seconds over (their queues are closed before they are told to end).
             self._iterator = None
@@ -209,50 +222,27 @@ class _RaisingLoader(DataLoader):
             raise
 
 
-def _checked(batch: Batch | _Failure) -> Batch:
-    if isinstance(batch, _Failure):
-        raise UserError(batch.message)
-    return batch
+def _close(batches: weakref.ref[Iterator[Batch]]) -> None:
+    generator = batches()
+    if generator is not None:
+        generator.close()
 
 
-def _unchanged(batch: Batch | SharedBatch | _Failure) -> Batch | SharedBatch | _Failure:
+def _unchanged(batch: Batch | _Failure) -> Batch | _Failure:
     """In place of a collation: the samples are a batch already."""
     return batch
 
 
 def only_load() -> None:
-    """Set up a process that does nothing but load samples."""
-    # One thread: parallelism comes from the number of workers.
+    """Set up a process that does nothing but load samples: one thread, as parallelism comes from their number."""
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
-    keep_freed_memory()
 
 
 def _start_worker(worker: int) -> None:
     """Set up a worker process."""
     only_load()
     # Ctrl-C, a scheduler's or torchrun's SIGTERM reach all processes at once. The main process decides what happens
-    # then and needs its workers until it has saved, so they listen to nobody else.
+    # then and needs its workers until it has saved; it ends them itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()  # not os.getppid(), which under forkserver is the server
-    if _KNOWS_SENDER and parent is not None:
-        threading.Thread(target=_end_when_parent_says, args=(parent.pid,), daemon=True).start()
-
-
-@contextmanager
-def _sigterm_blocked() -> Iterator[None]:
-    if not _KNOWS_SENDER:
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _end_when_parent_says(parent: int) -> None:
-    """Wait for a SIGTERM sent by `parent`, then end this process."""
-    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != parent:
-        pass
-    os._exit(0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from dataset.files import Camera, DatasetFiles, View, measured
 from dataset.labels import LabelSet
-from dataset.layout import Camera, Layout, measured
-from dataset.reading import read_array, read_bgr, read_ids, read_unchanged
+from dataset.reading import read_array, read_bgr, read_unchanged
 from utils.errors import UserError
 
 # Holds for the whole picture; the pack with 560x425 pixels shows the same view.
@@ -24,7 +24,7 @@ _FILES = {
 }
 
 
-class NYUDv2(Layout):
+class NYUDv2(DatasetFiles):
     """NYU Depth v2. A sample is named as in the lists of the splits."""
 
     stored_maps = ("semseg", "depth", "normals", "edges")
@@ -55,7 +55,7 @@ class NYUDv2(Layout):
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: cannot be read as a list of names ({error}); unpack it again") from error
 
-    def image_path(self, name: str) -> Path:
+    def image_path(self, name: str, offset: int = 0) -> Path:
         return self.map_path(name, "image")
 
     def map_path(self, name: str, kind: str) -> Path:
@@ -64,22 +64,17 @@ class NYUDv2(Layout):
     def camera(self, name: str) -> Camera:
         return CAMERA
 
-    def read_semseg(self, path: Path, name: str) -> np.ndarray:
-        return read_ids(path, name)
-
-    def read_depth(self, path: Path, name: str) -> np.ndarray:
-        return _checked(read_array(path, name), path, name, channels=1)
-
-    def metres(self, stored: np.ndarray, camera: Camera, name: str) -> np.ndarray:
+    def depth(self, path: Path, view: View) -> np.ndarray:
+        stored = view.nearest(_numbers(path, view.name, channels=1), path)
         return measured(stored.astype(np.float32, copy=False))
 
-    def read_normals(self, path: Path, name: str) -> np.ndarray:
-        if path.suffix == ".npy":
-            return _checked(read_array(path, name), path, name, channels=3)
-        return cv2.cvtColor(read_bgr(path, name), cv2.COLOR_BGR2RGB)
-
-    def unit_normals(self, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def normals(self, path: Path, view: View) -> np.ndarray:
         """Pixels of a .png are (n + 1) / 2 * 255; three equal values are the grey border without a normal."""
+        if path.suffix == ".npy":
+            stored = _numbers(path, view.name, channels=3)
+        else:
+            stored = cv2.cvtColor(read_bgr(path, view.name), cv2.COLOR_BGR2RGB)
+        stored = view.nearest(stored, path)
         normals = np.empty((3, *stored.shape[:2]), np.float32)
         if stored.dtype == np.uint8:
             x, y, z = cv2.split(stored)
@@ -102,21 +97,23 @@ class NYUDv2(Layout):
         np.reciprocal(length, out=length)
         length *= valid
         normals *= length
-        return normals, valid
+        return normals
 
-    def read_edges(self, path: Path, name: str) -> np.ndarray:
+    def edges(self, path: Path, view: View) -> np.ndarray:
         if path.suffix == ".npy":
-            return _checked(read_array(path, name), path, name, channels=1)
-        stored = read_unchanged(path, name)
-        return stored if stored.ndim == 2 else stored.max(axis=2)
+            stored = _numbers(path, view.name, channels=1)
+        else:
+            stored = read_unchanged(path, view.name)
+        return view.edges(stored if stored.ndim == 2 else stored.max(axis=2), path)
 
 
-def _checked(array: np.ndarray, path: Path, name: str, *, channels: int) -> np.ndarray:
-    """`array`, which is numbers [H,W] or, for several channels, [H,W,channels].
+def _numbers(path: Path, name: str, *, channels: int) -> np.ndarray:
+    """An array of numbers [H,W] or, for several channels, [H,W,channels].
 
     Raises:
-        UserError: It is not.
+        UserError: It is missing, truncated or something else.
     """
+    array = read_array(path, name)
     fits = array.ndim == 2 if channels == 1 else array.ndim == 3 and array.shape[2] == channels
     if not fits or array.dtype.kind not in "biuf":
         shape = "[H,W]" if channels == 1 else f"[H,W,{channels}]"

@@ -26,7 +26,7 @@ def _unreadable(path: Path, sample: str, reason: object) -> UserError:
 
 
 def _open(path: Path, sample: str, load: Any) -> Any:
-    """`load(path)` with its errors told to the user."""
+    """`load(path)`; its errors become UserErrors."""
     try:
         return load(path)
     except FileNotFoundError as error:

@@ -1,74 +1,79 @@
-"""The arrays of a split's samples, from the dataset's files."""
+"""The arrays of a split's samples at the training size, from the dataset's files or from what was prepared of them."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from dataset.arrays import ArrayReader
-from dataset.layout import Layout
+from dataset.files import DatasetFiles, Item, array_type
+from dataset.prepare.store import PreparedStore
+from utils.constants import IGNORE_INDEX
+
+NOTHING = {"semseg": IGNORE_INDEX, "depth": 0, "normals": 0, "edges": IGNORE_INDEX}  # for a sample without the map
 
 
 class FileSource:
-    """The samples of a split, each file decoded once and resized once.
+    """The samples of a split.
 
     Args:
-        layout: where the files are and how they are coded.
+        files: the dataset on disk.
         names: the samples.
         labelled: bool [N], false for samples whose labels are not to be used (or do not exist).
         width, height: size of the arrays.
         frames: offsets of the video frames to load; the sample itself is always loaded.
+        prepared: where the arrays are read from instead of being decoded.
+
+    Raises:
+        NotPrepared: `prepared` lacks an array of the files as they are now.
     """
 
     def __init__(
         self,
         *,
-        layout: Layout,
+        files: DatasetFiles,
         names: Sequence[str],
         labelled: np.ndarray,
         width: int,
         height: int,
         frames: Sequence[int] = (0,),
+        prepared: PreparedStore | None = None,
     ) -> None:
         if len(labelled) != len(names):
             raise ValueError(f"labelled must have one value for each of the {len(names)} names, got {len(labelled)}")
-        self.layout = layout
+        self.files = files
         self.names = list(names)
         self.labelled = labelled
-        self.reader = ArrayReader(layout, width=width, height=height)
+        self.width = width
+        self.height = height
         self.frames = tuple(frames)
+        self.prepared = prepared
+        if prepared is not None:
+            prepared.require(item for index in range(len(self.names)) for item in self.items(index).values())
 
-    @property
-    def maps(self) -> tuple[str, ...]:
-        """The kinds of map that are loaded."""
-        return self.layout.maps
+    def items(self, index: int) -> dict[str, Item]:
+        """What a sample is made of, by the key of its array."""
+        return self.files.items(self.names[index], self.frames, labelled=bool(self.labelled[index]))
 
     def load(self, index: int) -> dict[str, np.ndarray]:
-        """Arrays of the whole resized image, H = height, W = width.
+        """Arrays of the whole resized image, H = height, W = width; not to be written to.
 
         Returns:
             `intrinsics` float64 [3,3]; `frame_<o>` uint8 [H,W,3] RGB; and of the kinds loaded: `semseg` uint8 [H,W]
-            train ids, `depth` float32 [H,W] metres with 0 where none is known, `normals` float32 [3,H,W] and
-            `normals_mask` bool [H,W], `edges` uint8 [H,W].
+            train ids, `depth` float32 [H,W] metres with 0 where none is known, `normals` float32 [3,H,W] with 0 where
+            invalid, `edges` uint8 [H,W].
 
         Raises:
             UserError: A file is missing, truncated, or of another size than the image.
         """
-        name, layout, reader = self.names[index], self.layout, self.reader
-        camera = layout.camera(name)
-        arrays = {"intrinsics": reader.intrinsics(camera)}
-        arrays["frame_0"], size = reader.frame(layout.frame_path(name, 0), name)
-        for offset in self.frames:
-            if offset:
-                arrays[f"frame_{offset}"], _ = reader.frame(layout.frame_path(name, offset), name)
-        if "semseg" in self.maps:
-            path = layout.map_path(name, "semseg") if self.labelled[index] else None
-            arrays["semseg"] = layout.labels.encode(reader.semseg_ids(path, name, size)) if path else reader.no_labels()
-        if "depth" in self.maps:
-            path = layout.map_path(name, "depth")
-            arrays["depth"] = reader.depth(path, name, size, camera) if path else reader.no_depth()
-        if "normals" in self.maps:
-            path = layout.map_path(name, "normals")
-            arrays["normals"], arrays["normals_mask"] = reader.normals(path, name, size)
-        if "edges" in self.maps:
-            arrays["edges"] = reader.edges(layout.map_path(name, "edges"), name, size)
+        items = self.items(index)
+        if self.prepared is None:
+            arrays = self.files.read(items, width=self.width, height=self.height)
+        else:
+            arrays = {key: self.prepared.read(item) for key, item in items.items()}
+        if "semseg" in arrays:
+            arrays["semseg"] = self.files.labels.encode(arrays["semseg"])
+        for kind in self.files.maps:
+            if kind not in arrays:
+                dtype, shape = array_type(kind, width=self.width, height=self.height)
+                arrays[kind] = np.full(shape, NOTHING[kind], dtype)
+        arrays["intrinsics"] = self.files.camera(self.names[index]).matrix(width=self.width, height=self.height)
         return arrays

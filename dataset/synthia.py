@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from dataset.labels import LabelSet
-from dataset.layout import Camera, Layout
+from dataset.files import Camera, DatasetFiles, View
+from dataset.labels import LabelSet, byte_ids
 from dataset.reading import read_unchanged
 from dataset.splits import SHUFFLED_SPLITS, shuffled_split
 
 CAMERA = Camera(fx=532.740352, fy=532.740352, u0=640.0, v0=380.0, width=1280, height=760)
 
 
-class Synthia(Layout):
+class Synthia(DatasetFiles):
     """SYNTHIA. A sample is named by its number, "0000000". Its labels may lie in GT/LABELS, parsed_LABELS or GT."""
 
     splits = SHUFFLED_SPLITS
@@ -32,7 +32,7 @@ class Synthia(Layout):
     def names(self, split: str, *, seed: int) -> list[str]:
         return shuffled_split([path.stem for path in self._images.glob("*.png")], split=split, seed=seed)
 
-    def image_path(self, name: str) -> Path:
+    def image_path(self, name: str, offset: int = 0) -> Path:
         return self._images / f"{name}.png"
 
     def map_path(self, name: str, kind: str) -> Path:
@@ -41,9 +41,7 @@ class Synthia(Layout):
     def camera(self, name: str) -> Camera:
         return CAMERA
 
-    def read_semseg(self, path: Path, name: str) -> np.ndarray:
-        return read_unchanged(path, name)
-
-    def semseg_ids(self, stored: np.ndarray) -> np.ndarray:
+    def semseg_ids(self, path: Path, view: View) -> np.ndarray:
+        stored = view.nearest(read_unchanged(path, view.name), path)
         # The class is the file's first channel, red, which OpenCV puts last; the others number instances.
-        return stored if stored.ndim == 2 else stored[..., 2]
+        return byte_ids(stored if stored.ndim == 2 else stored[..., 2])

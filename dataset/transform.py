@@ -41,35 +41,16 @@ def resize_edges(stored: np.ndarray, *, width: int, height: int) -> np.ndarray:
     return (resized > 0).astype(np.uint8)
 
 
-def rgb_to_planes(rgb: np.ndarray, out: np.ndarray) -> None:
-    """Write uint8 [H,W,3] to `out` as float32 [3,H,W] in [0,1]."""
-    for channel, plane in zip(cv2.split(rgb), out, strict=True):
-        np.divide(channel, np.float32(255), out=plane)
-
-
 def rgb_to_tensor(rgb: np.ndarray) -> torch.Tensor:
     """float32 [3,H,W] in [0,1] of uint8 [H,W,3]."""
     tensor = torch.empty((3, *rgb.shape[:2]), dtype=torch.float32)
-    rgb_to_planes(rgb, tensor.numpy())
+    for channel, plane in zip(cv2.split(rgb), tensor.numpy(), strict=True):
+        np.divide(channel, np.float32(255), out=plane)
     return tensor
 
 
-def _mirror(values: np.ndarray, out: np.ndarray) -> None:
-    """Write [H,W] or [C,H,W] to `out` with left and right swapped; OpenCV is several times as fast as NumPy."""
-    if values.dtype != out.dtype:
-        turned = np.empty(values.shape, values.dtype)
-        _mirror(values, turned)
-        np.copyto(out, turned)
-        return
-    planes = [(values, out)] if values.ndim == 2 else zip(values, out, strict=True)
-    for source, target in planes:
-        if values.dtype == bool:  # a type not every OpenCV knows
-            source, target = source.view(np.uint8), target.view(np.uint8)
-        cv2.flip(source, 1, dst=target)
-
-
 @dataclass(frozen=True)
-class Drawn:
+class SampleTransform:
     """The crop, flip and jitter of one sample.
 
     Args:
@@ -98,19 +79,20 @@ class Drawn:
         """uint8 [H,W,3] with the sample's jitter, if there is one."""
         return rgb if self.jitter is None else self.jitter(rgb)
 
-    def write_map(self, values: np.ndarray, out: np.ndarray) -> None:
-        """Write [H,W] or [C,H,W], cropped and flipped, to `out` [...,height,width], of the same type or a wider one."""
+    def map(self, values: np.ndarray) -> np.ndarray:
+        """Crop and flip [H,W] or [C,H,W] to [...,height,width], a new array."""
         cropped = values[..., self.top : self.top + self.height, self.left : self.left + self.width]
-        if self.flip:
-            _mirror(cropped, out)
-        else:
-            np.copyto(out, cropped)
+        if not self.flip:
+            return cropped.copy()
+        # OpenCV is several times as fast as NumPy.
+        return cv2.flip(cropped, 1) if values.ndim == 2 else np.stack([cv2.flip(plane, 1) for plane in cropped])
 
-    def write_normals(self, normals: np.ndarray, out: np.ndarray) -> None:
-        """As `write_map`, for unit vectors [3,H,W]: seen in a mirror, right is left, so x changes its sign."""
-        self.write_map(normals, out)
+    def normals(self, normals: np.ndarray) -> np.ndarray:
+        """As `map`, for unit vectors [3,H,W]: seen in a mirror, right is left, so x changes its sign."""
+        normals = self.map(normals)
         if self.flip:
-            np.negative(out[0], out=out[0])
+            np.negative(normals[0], out=normals[0])
+        return normals
 
     def intrinsics(self, matrix: np.ndarray) -> np.ndarray:
         """float32 [3,3] of the sample, from those of the resized image."""
@@ -157,7 +139,7 @@ class Transform:
         """(height, width) of the samples."""
         return (self.height, self.width) if self.crop == "none" else (self.crop_height, self.crop_width)
 
-    def draw(self, rng: np.random.Generator) -> Drawn:
+    def draw(self, rng: np.random.Generator) -> SampleTransform:
         """The crop, flip and jitter of one sample, from its own generator."""
         height, width = self.size
         left, top = (self.width - width) // 2, (self.height - height) // 2
@@ -165,4 +147,4 @@ class Transform:
             left = int(rng.integers(self.width - width + 1))
             top = int(rng.integers(self.height - height + 1))
         flip = bool(rng.random() < self.flip)
-        return Drawn(left, top, width, height, flip, Jitter.draw(rng) if self.jitter else None)
+        return SampleTransform(left, top, width, height, flip, Jitter.draw(rng) if self.jitter else None)

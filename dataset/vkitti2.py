@@ -7,8 +7,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from dataset.files import Camera, DatasetFiles, View
 from dataset.labels import LabelSet, vkitti2_ids
-from dataset.layout import Camera, Layout
 from dataset.reading import read_bgr
 from dataset.splits import SHUFFLED_SPLITS, shuffled_split
 from utils.errors import UserError
@@ -23,11 +23,11 @@ _FILES = {
 }
 
 
-class VKitti2(Layout):
+class VKitti2(DatasetFiles):
     """Virtual KITTI 2, left camera. A sample is named "<scene>/<variation>/<frame>".
 
     Args:
-        root, labels, maps: see `Layout`.
+        root, labels, maps: as in `DatasetFiles`.
         variations: the variations to use, of every scene that has them.
         split_by: what the split shuffles: "frame", as the published experiments did, which puts neighbours of a video
             on both sides, or "scene". Variations of one frame are never separated.
@@ -91,7 +91,7 @@ class VKitti2(Layout):
         scene, _, frame = name.split("/")
         return scene if self.split_by == "scene" else f"{scene}/{frame}"
 
-    def image_path(self, name: str) -> Path:
+    def image_path(self, name: str, offset: int = 0) -> Path:
         return self.map_path(name, "image")
 
     def map_path(self, name: str, kind: str) -> Path:
@@ -104,12 +104,10 @@ class VKitti2(Layout):
     def camera(self, name: str) -> Camera:
         return CAMERA
 
-    def read_semseg(self, path: Path, name: str) -> np.ndarray:
+    def semseg_ids(self, path: Path, view: View) -> np.ndarray:
         # Resizing pixels of four bytes, to be looked up as one number then, is much faster than those of three.
-        return cv2.cvtColor(read_bgr(path, name), cv2.COLOR_BGR2BGRA)
-
-    def semseg_ids(self, stored: np.ndarray) -> np.ndarray:
-        return vkitti2_ids(stored)
+        bgra = cv2.cvtColor(read_bgr(path, view.name), cv2.COLOR_BGR2BGRA)
+        return vkitti2_ids(view.nearest(bgra, path))
 
 
 def _child(folder: Path, name: str) -> Path | None:

@@ -62,7 +62,7 @@ def test_a_refusal_names_the_command_that_helps(folders, monkeypatch, capsys):
     monkeypatch.setenv("LOG_DIR", str(folders / "logs"))
     words = arguments(training__iterations=1, data__prepared=folders / "prepared")
     message = fails(monkeypatch, capsys, *words)
-    assert f"data.prepared: {folders}/prepared/nyudv2_64x64 lacks 30 of 30 files" in message
+    assert f"data.prepared: {folders}/prepared/nyudv2_64x64 lacks 30 of 30 arrays" in message
     command = shlex.split(message.partition("renew it:\n")[2])
     assert command[:3] == ["python", "-m", "dataset.prepare"]
     assert sorted(command[3:]) == sorted(experiment_words(words))

@@ -9,15 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dataset.base import DenseDataset
-from dataset.build import build_dataset
-from dataset.experiment import (
-    DatasetBuilder,
-    open_dataset,
-    pose_sees_uncropped,
-    target_use,
-    training_use,
-    validation_use,
-)
+from dataset.experiment import Datasets, open_dataset, open_datasets, pose_sees_uncropped, validation_use
 from dataset.labels import label_set
 from loss.build import build_loss, build_photometric
 from models.build import build_model
@@ -57,6 +49,7 @@ def build_network(experiment: Experiment, device: torch.device, *, weights: Path
     """
     config = experiment.config
     network = build_model(config.setup, pretrained=False, frame_ids=config.data.source.frame_ids)
+    _require_size(network, config)
     load_strictly(network, read_weights(weights), config.setup)
     return _place(network, config, device, trains=False).eval()
 
@@ -68,23 +61,19 @@ def build_evaluator(
     *,
     trains: bool = False,
     debug: bool = False,
-    build_data: DatasetBuilder = build_dataset,
+    dataset: DenseDataset | None = None,
 ) -> Evaluator:
-    """What measures networks on the validation split.
+    """What measures networks on `dataset` (default: the experiment's validation split); more as in `build_setting`.
 
     Args:
-        experiment: The experiment.
-        device: Where the networks are.
-        processes: This process's place.
         trains: Whether the run trains; the images are of that run's memory format.
-        debug: Measure one batch only.
-        build_data: Makes the dataset.
 
     Raises:
         UserError: The dataset is not there, or not as it should be.
     """
     config = experiment.config
-    dataset = open_dataset(experiment, validation_use(config), build=build_data)
+    if dataset is None:
+        dataset = open_dataset(experiment, validation_use(config))
     labels = label_set(config.data.validation.dataset, config.data.validation.n_classes)
     tasks = build_tasks(config.setup.loss, labels)
     return Evaluator(
@@ -115,7 +104,7 @@ def build_setting(
     weights: Mapping[str, Tensor] | None = None,
     partial: bool = False,
     debug: bool = False,
-    build_data: DatasetBuilder = build_dataset,
+    datasets: Datasets | None = None,
 ) -> tuple[Setting, Evaluator]:
     """The way of training that an experiment asks for, and the evaluator of its network.
 
@@ -127,27 +116,28 @@ def build_setting(
         weights: What the network starts from instead of pretrained ones, ours or published naming.
         partial: Their tasks may be others than the experiment's.
         debug: Validate one batch only.
-        build_data: Makes every dataset; a benchmark has it make random ones.
+        datasets: What to train on; default: the experiment's.
 
     Raises:
         UserError: Data or pretrained weights that are not there, weights that do not fit, options that do not go
             together.
     """
     config = experiment.config
-    dataset = open_dataset(experiment, training_use(config), build=build_data)
+    datasets = datasets or open_datasets(experiment)
     network = build_model(
         config.setup,
         pretrained=not resumes and weights is None,
         download_dir=Path(os.environ.get("DOWNLOAD_DIR") or "downloads"),
         frame_ids=config.data.source.frame_ids,
     )
+    _require_size(network, config)
     if weights is not None:
         anew = start_from(network, weights, config.setup, partial=partial)
         LOGGER.info("the network starts from the weights; anew start: %s", ", ".join(anew) or "none")
     network = _place(network, config, device)
     _checkpoint_activations(network, config)
     processes.broadcast_(network.state_dict().values())
-    evaluator = build_evaluator(experiment, device, processes, trains=True, debug=debug, build_data=build_data)
+    evaluator = build_evaluator(experiment, device, processes, trains=True, debug=debug, dataset=datasets.validation)
     optimizer = build_optimizer(config.optim, parameter_groups(network, config.setup.lr), device=device)
     engine = Engine(
         optimizer=optimizer,
@@ -165,13 +155,13 @@ def build_setting(
             photometric=build_photometric(config.setup.loss.photometric, config.data.source.frame_ids),
             feature_distance=_feature_distance(config, device),
             uncropped_pose=pose_sees_uncropped(config),
-            dataset=dataset,
+            dataset=datasets.train,
             engine=engine,
         )
     elif config.training.da is not None:
-        setting = _adaptation(experiment, network, forward, dataset, evaluator, engine, build_data)
+        setting = _adaptation(experiment, network, forward, datasets, evaluator, engine)
     else:
-        setting = Supervised(model=network, forward=forward, loss=evaluator.loss, dataset=dataset, engine=engine)
+        setting = Supervised(model=network, forward=forward, loss=evaluator.loss, dataset=datasets.train, engine=engine)
     return setting, evaluator
 
 
@@ -179,10 +169,9 @@ def _adaptation(
     experiment: Experiment,
     network: nn.Module,
     forward: Callable[..., Any],
-    source: DenseDataset,
+    datasets: Datasets,
     evaluator: Evaluator,
     engine: Engine,
-    build_data: DatasetBuilder,
 ) -> Adaptation:
     """Domain adaptation: a discriminator with its optimizer for every aligned (task, scale)."""
     config = experiment.config
@@ -199,14 +188,12 @@ def _adaptation(
         optimizer = build_optimizer(DISCRIMINATOR_OPTIMIZER, groups, device=evaluator.device)
         scheduler = build_scheduler(DISCRIMINATOR_SCHEDULE, optimizer, iterations=horizon)
         aligned.append(Aligned(task, scale, discriminator, optimizer, scheduler))
-    use = target_use(config)
-    target = None if use is None else open_dataset(experiment, use, build=build_data)
     return Adaptation(
         model=network,
         forward=forward,
         loss=evaluator.loss,
-        source=source,
-        target=target,
+        source=datasets.train,
+        target=datasets.target,
         aligned=aligned,
         tasks=evaluator.tasks,
         options=AdaptationOptions(
@@ -239,6 +226,14 @@ def _baselines(config: Config, tasks: Mapping[str, Task]) -> dict[str, float] | 
             read[name] = 100 * value
             LOGGER.warning("%s.baselines.%s: %g is read as a fraction, that is %g %%", where, name, value, read[name])
     return read or None
+
+
+def _require_size(network: nn.Module, config: Config) -> None:
+    """Raise a UserError for images whose coarsest maps a skip decoder cannot pad by reflection."""
+    least = 2 * config.setup.model.output_stride
+    height, width = config.data.source.output_size
+    if min(height, width) < least and any(isinstance(module, Decoder) for module in network.modules()):
+        raise UserError(f"data: images of {width}x{height} are too small, each side needs {least} pixels or more")
 
 
 def _precision(config: Config, device: torch.device) -> Precision:

@@ -16,7 +16,7 @@ import torch
 from utils.errors import UserError
 from utils.files import save_tensors
 
-FORMAT = 1
+FORMAT = 2
 # Progress, the setting's state, the generators' states of every process
 State = tuple["Progress", dict[str, Any], list[dict[str, Any]]]
 

@@ -1,128 +1,138 @@
-"""Preparing the datasets of an experiment: finds out what is missing, reads it in parallel, writes it, and reports."""
+"""Preparing the datasets of an experiment: finds out what is missing, reads and writes it in parallel, and reports."""
 
-import math
-import os
 import shlex
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
-from dataset.prepare.plan import Plan, make_plans
-from dataset.prepare.rows import ARRAYS, Row, Stamps, array_type, read_row
-from dataset.prepare.staging import Staging, take_over
-from dataset.prepare.store import Store
+from dataset.build import list_samples, prepared_store
+from dataset.experiment import DatasetUse, target_use, training_use, validation_use
+from dataset.files import DatasetFiles, Item
+from dataset.prepare.store import PreparedStore, size_and_time
 from utils.config.load import Experiment
+from utils.config.schema import Config
 from utils.console import LOGGER, progress
 from utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Job:
+    """One array to be written."""
+
+    files: DatasetFiles
+    store: PreparedStore
+    item: Item
+
+    def run(self) -> None:
+        """Read and write it.
+
+        Raises:
+            UserError: A file cannot be read, or changes meanwhile; or the array cannot be written.
+        """
+        if self.store.has(self.item):  # another process was faster
+            return
+        before = [size_and_time(file) for file in self.item.files]
+        size = {"width": self.store.width, "height": self.store.height}
+        array = self.files.read({"only": self.item}, **size)["only"]
+        for file, then in zip(self.item.files, before, strict=True):
+            if size_and_time(file) != then:
+                raise UserError(
+                    f"{file}: was changed while it was being prepared; run the same command again when nothing writes "
+                    "to the dataset"
+                )
+        self.store.write(self.item, array)
 
 
 def prepare(experiment: Experiment) -> None:
     """Write all arrays that training and evaluating an experiment read and that are not there yet.
 
     Raises:
-        UserError: `data.prepared` is not set, somebody else is writing there, a file of the dataset cannot be read or
-            changes meanwhile, or the disk is full. What was finished is kept; the next run goes on from there.
+        UserError: `data.prepared` is not set, a file of the dataset cannot be read or changes meanwhile, or the disk is
+            full. What was finished is kept; the next run goes on from there.
     """
-    plans = make_plans(experiment.config)
-    stores = list({plan.store.folder.resolve(): plan.store for plan in plans}.values())
-    with ExitStack() as locks:
-        for store in stores:
-            locks.enter_context(store.locked())
-            finished = take_over(store)
-            if finished:
-                LOGGER.info("%s: going on after %d files that a stopped run had finished", store.folder, finished)
-        work = [(plan, plan.missing()) for plan in plans]
-        missing = sum(len(rows) for _, rows in work)
-        total = sum(len(plan.readers) for plan in plans)
-        _require_space(work)
-        with progress(total=total, initial=total - missing, description="prepare", unit="file") as bar:
-            for plan, rows in work:
-                if rows:
-                    folder = _write(plan, rows, max(1, experiment.config.training.n_workers), bar)
-                    _report(plan, rows, folder)
-        for plan in plans:
-            _require_complete(plan)
-        for store in stores:
-            store.tidy()
+    jobs = needed(experiment.config)
+    missing = [job for job in jobs if not job.store.has(job.item)]
+    _require_space(missing)
+    bar = progress(total=len(jobs), initial=len(jobs) - len(missing), description="prepare", unit="file")
+    # Decoding and resizing leave Python to other threads.
+    pool = ThreadPoolExecutor(max(1, experiment.config.training.n_workers))
+    try:
+        with bar:
+            for done in as_completed([pool.submit(job.run) for job in missing]):
+                done.result()
+                bar.update()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    _report(missing)
     if not missing:
-        LOGGER.info("nothing to do: all %d files are prepared in %s", total, _folders(stores))
+        folders = ", ".join(dict.fromkeys(str(job.store.folder) for job in jobs))
+        LOGGER.info("nothing to do: all %d arrays are prepared in %s", len(jobs), folders)
     LOGGER.info("use it: %s", shlex.join(["python", "main.py", *experiment.arguments]))
 
 
-def _write(plan: Plan, rows: Sequence[Row], workers: int, bar: tqdm) -> Path:
-    """Read the rows and write them as one part; gives its folder."""
-    numbers: Counter[str] = Counter()
-    staging = Staging(plan.store, plan.root, Counter(row.kind for row in rows))
-    pool = ThreadPoolExecutor(workers)  # decoding and resizing leave Python to other threads
-    try:
-        jobs = []
-        for row in rows:
-            jobs.append(pool.submit(_write_row, plan, row, staging, numbers[row.kind]))
-            numbers[row.kind] += 1
-        for job in as_completed(jobs):
-            job.result()
-            bar.update()
-        return staging.publish()
-    finally:
-        pool.shutdown(cancel_futures=True)
-        staging.close()
+def needed(config: Config) -> list[Job]:
+    """Every array of the datasets whose config says `prepared`, once.
+
+    Raises:
+        UserError: No dataset of the experiment is to be prepared, or one is not there or not as it should be.
+    """
+    jobs: dict[Path, Job] = {}
+    for use in (training_use(config), target_use(config), validation_use(config)):
+        if use is not None and use.cfg.prepared is not None:
+            jobs |= {job.store.path(job.item): job for job in _jobs(use)}
+    if not jobs:
+        raise UserError("data.prepared: not set; say where to write, --set data.prepared=FOLDER")
+    return list(jobs.values())
 
 
-def _write_row(plan: Plan, row: Row, staging: Staging, number: int) -> None:
-    before = Stamps(plan.root).of(row)
-    arrays = read_row(plan.readers[row], row)
-    after = Stamps(plan.root)
-    prints = after.prints(row)
-    for file, old, new in zip(row.files, before, after.of(row), strict=True):
-        if old != new:
-            raise _changed(plan.root / file)
-    staging.write(row, number, arrays, before, prints)
-
-
-def _require_complete(plan: Plan) -> None:
-    """Raises a UserError where a file was written to after it had been read."""
-    missing = plan.missing()
-    if missing:
-        raise _changed(plan.root / missing[0].files[0])
-
-
-def _changed(path: Path) -> UserError:
-    return UserError(
-        f"{path}: was changed while it was prepared; run the same command again when nothing writes to the dataset"
+def _jobs(use: DatasetUse) -> Iterator[Job]:
+    """Those of the samples that the config may read, whatever its seeds, subset and number of validation samples."""
+    cfg = use.cfg
+    listing = list_samples(
+        cfg, split=use.split, tasks=use.tasks, training=use.training, section=use.section, sequences=use.training
     )
+    files, frames, names = listing.files, listing.frames, listing.names
+    if files.splits is not None:  # the split depends on a seed
+        names = files.names("all", seed=cfg.dataset_seed)
+    if use.split != "val" and not cfg.load_unlabeled:
+        names = [name for name in names if files.is_annotated(name)]
+    names = [name for name in names if files.has_frames(name, frames)]
+    if not names:
+        raise UserError(f"{use.section}.path: no sample of the split {use.split!r} of {cfg.dataset} in {files.root}")
+    store = prepared_store(cfg, files)
+    for name in names:
+        for item in files.items(name, frames, labelled=cfg.load_semantic_gt).values():
+            yield Job(files, store, item)
 
 
-def _require_space(work: Sequence[tuple[Plan, Sequence[Row]]]) -> None:
-    """Raises a UserError where a disk has too little room for the missing rows."""
-    needed: Counter[int] = Counter()
-    folders: dict[int, Path] = {}
-    for plan, rows in work:
-        disk = os.stat(plan.store.folder).st_dev
-        folders[disk] = plan.store.folder
-        needed[disk] += sum(_bytes(plan.store, row) for row in rows)
-    for disk, folder in folders.items():
-        free = shutil.disk_usage(folder).free
-        if needed[disk] > free:
+def _require_space(jobs: Sequence[Job]) -> None:
+    """Raises a UserError where a disk has too little room for the missing arrays."""
+    sizes: Counter[Path] = Counter()
+    for job in jobs:
+        sizes[job.store.folder] += job.store.n_bytes(job.item)
+    needed_on: Counter[int] = Counter()
+    for folder, size in sizes.items():
+        exists = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        disk = exists.stat().st_dev
+        needed_on[disk] += size
+        free = shutil.disk_usage(exists).free
+        if needed_on[disk] > free:
             raise UserError(
-                f"{folder}: {_size(needed[disk])} are needed and {_size(free)} free; make room, or choose another disk "
-                "with data.prepared"
+                f"{folder}: {_size(needed_on[disk])} are needed and {_size(free)} free; make room, or choose another "
+                "disk with data.prepared"
             )
 
 
-def _bytes(store: Store, row: Row) -> int:
-    types = [array_type(array, width=store.width, height=store.height) for array in ARRAYS[row.kind]]
-    return sum(dtype.itemsize * math.prod(shape) for dtype, shape in types)
-
-
-def _report(plan: Plan, rows: Sequence[Row], folder: Path) -> None:
-    counts = ", ".join(f"{count} {kind}" for kind, count in Counter(row.kind for row in rows).items())
-    size = sum(path.stat().st_size for path in folder.iterdir())
-    LOGGER.info("wrote %s of %s to %s: %s", counts, plan.root, folder, _size(size))
+def _report(jobs: Sequence[Job]) -> None:
+    for folder in dict.fromkeys(job.store.folder for job in jobs):
+        written = [job for job in jobs if job.store.folder == folder]
+        counts = Counter(job.item.kind for job in written)
+        size = sum(job.store.n_bytes(job.item) for job in written)
+        text = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        LOGGER.info("wrote %s of %s to %s: %s", text, written[0].files.root, folder, _size(size))
 
 
 def _size(n_bytes: float) -> str:
@@ -131,7 +141,3 @@ def _size(n_bytes: float) -> str:
             return f"{n_bytes:.3g} {unit}"
         n_bytes /= 1000
     return f"{n_bytes:.1f} GB"
-
-
-def _folders(stores: Sequence[Store]) -> str:
-    return ", ".join(str(store.folder) for store in stores)

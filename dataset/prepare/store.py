@@ -1,263 +1,148 @@
-"""The folder of prepared arrays of one dataset at one size: its parts, what they hold, and the lock of who writes."""
+"""The prepared arrays of one dataset at one size: one .npy file each, named by what it was made of."""
 
-import fcntl
-import json
+import hashlib
+import io
+import math
 import os
-import re
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-from dataset.prepare.rows import Row, Stamp, Stamps, array_lengths, array_type
-from utils.console import LOGGER
+from dataset.files import Item, array_type
 from utils.errors import UserError
+from utils.files import write_atomically
 
-FORMAT = 1  # to be raised whenever a row of the same files would hold other values
-MANIFEST = "manifest.json"
-_PART = re.compile(r"part-\d{4,}")
-_DISCARDED = ".discarded-"  # how folders begin whose contents nobody needs
-
-Place = tuple[int, int]  # of a row: position of its part in `Store.parts()`, row of the part's arrays
+FORMAT = 2  # to be raised whenever the same files would give other values
+MAX_MAPPED = 16384  # files kept mapped, as mapping them anew costs page faults; Linux allows a process 65,530
 
 
 class NotPrepared(UserError):
-    """Prepared data that is missing, stale, damaged or of something else; preparing again mends it."""
+    """Prepared arrays that are missing, stale or damaged; preparing again mends it."""
 
 
-class Store:
+class PreparedStore:
     """Prepared arrays of one dataset at one size.
+
+    Sizes and times of the dataset's files are looked up once, so a run goes on with the arrays it started with.
 
     Args:
         base: the folder of `data.prepared`.
-        dataset, width, height: whose arrays and how large.
+        dataset: its name.
+        root: the dataset's folder.
+        width, height: of the arrays.
     """
 
-    def __init__(self, base: Path, *, dataset: str, width: int, height: int) -> None:
+    def __init__(self, base: Path, *, dataset: str, root: Path, width: int, height: int) -> None:
         self.folder = base / f"{dataset}_{width}x{height}"
+        self.root = root
         self.width = width
         self.height = height
-        self.header = {"format": FORMAT, "dataset": dataset, "width": width, "height": height}
+        self._stamps: dict[Path, tuple[str, int, int]] = {}
+        self._mapped: dict[Path, np.ndarray] = {}
 
-    def folders(self) -> list[Path]:
-        """The parts' folders, the newest first."""
-        if not self.folder.is_dir():
-            return []
-        parts = [path for path in self.folder.iterdir() if _PART.fullmatch(path.name)]
-        return sorted(parts, key=lambda path: int(path.name.partition("-")[2]), reverse=True)
+    def path(self, item: Item) -> Path:
+        """Where the array of an item is, or goes."""
+        stamps = [self._stamp(file) for file in item.files]
+        stamp = hashlib.blake2b(repr((FORMAT, stamps)).encode(), digest_size=8).hexdigest()
+        return self.folder / item.kind / f"{stamps[0][0]}.{stamp}.npy"
 
-    def parts(self) -> list["Part"]:
-        """All parts, the newest first.
+    def _stamp(self, file: Path) -> tuple[str, int, int]:
+        if file not in self._stamps:
+            self._stamps[file] = (file.relative_to(self.root).as_posix(), *size_and_time(file))
+        return self._stamps[file]
 
-        Raises:
-            NotPrepared: One of them is damaged or holds something else.
-        """
-        return [Part(folder, self) for folder in self.folders()]
+    def n_bytes(self, item: Item) -> int:
+        """Size of an item's file."""
+        dtype, shape = array_type(item.kind, width=self.width, height=self.height)
+        return len(_header(dtype, shape)) + dtype.itemsize * math.prod(shape)
 
-    def sound_parts(self) -> list["Part"]:
-        """The parts that can be used, the newest first."""
-        parts = []
-        for folder in self.folders():
-            try:
-                parts.append(Part(folder, self))
-            except NotPrepared:
-                continue
-        return parts
-
-    def next_folder(self) -> Path:
-        """Where the next part goes."""
-        last = next((int(path.name.partition("-")[2]) for path in self.folders()), 0)
-        return self.folder / f"part-{last + 1:04d}"
-
-    def array(self, part: Path, name: str) -> np.ndarray:
-        """An array of a part, mapped into memory and not to be written to.
-
-        Raises:
-            NotPrepared: It is missing, truncated or of another shape.
-        """
-        path = part / f"{name}.npy"
-        dtype, shape = array_type(name, width=self.width, height=self.height)
+    def has(self, item: Item) -> bool:
+        """Whether the array of an item is there, made of the files as they are now, and whole."""
         try:
-            array = np.lib.format.open_memmap(path, mode="r")
-        except (
-            Exception
-        ) as error:  # NumPy reads the header as Python: a damaged one raises what Python's tokenizer does
-            raise NotPrepared(f"{path}: missing or damaged ({error})") from error
-        if array.dtype != dtype or array.shape[1:] != shape:
-            raise NotPrepared(f"{path}: damaged, it holds {array.dtype} {array.shape}, rows are {dtype} {shape}")
-        return np.asarray(array)
+            return os.stat(self.path(item)).st_size == self.n_bytes(item)
+        except OSError:
+            return False
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keeps others from writing; the system lets go of the lock when the process ends, however it does.
+    def require(self, items: Iterable[Item]) -> None:
+        """
+        Raises:
+            NotPrepared: An array is not there.
+        """
+        needed = {self.path(item): item for item in items}
+        missing = [item for item in needed.values() if not self.has(item)]
+        if missing:
+            first = missing[0]
+            raise NotPrepared(
+                f"{self.folder} lacks {len(missing)} of {len(needed)} arrays of {self.root}, the first that of "
+                f"{first.files[0]} ({first.kind} of sample {first.name}): it was never prepared, is not whole, or a "
+                "file it is made of has changed since"
+            )
+
+    def read(self, item: Item) -> np.ndarray:
+        """The array of an item, mapped into memory and not to be written to.
 
         Raises:
-            UserError: Somebody else is writing, or the folder cannot be made.
+            NotPrepared: It is missing or damaged.
         """
+        path = self.path(item)
+        if path in self._mapped:
+            return self._mapped[path]
+        dtype, shape = array_type(item.kind, width=self.width, height=self.height)
+        header = _header(dtype, shape)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            file = open(self.folder / ".lock", "a")
+            with open(path, "rb") as file:
+                if file.read(len(header)) != header:
+                    raise ValueError(f"it is no array {dtype} {list(shape)}")
+                array = np.asarray(np.memmap(file, dtype, mode="r", offset=len(header), shape=shape))
+        except (OSError, ValueError) as error:
+            raise NotPrepared(
+                f"{path}: missing or damaged ({error}); remove it if it is there, and run `python -m dataset.prepare` "
+                "with this experiment's options again"
+            ) from error
+        if len(self._mapped) < MAX_MAPPED:
+            self._mapped[path] = array
+        return array
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is mapped, which would be copied."""
+        return {**self.__dict__, "_mapped": {}}
+
+    def write(self, item: Item, array: np.ndarray) -> None:
+        """Write the array of an item, whole or not at all.
+
+        Raises:
+            UserError: It cannot be written, because the disk is full, for example.
+        """
+        dtype, shape = array_type(item.kind, width=self.width, height=self.height)
+        if array.dtype != dtype or array.shape != shape:
+            raise ValueError(f"an array of kind {item.kind} must be {dtype} {shape}, got {array.dtype} {array.shape}")
+        path = self.path(item)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
-                f"{self.folder}: cannot be created ({error.strerror}); choose a writable folder with data.prepared"
+                f"{path.parent}: cannot be created ({error.strerror}); choose a writable folder with data.prepared"
             ) from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(
-                    f"{self.folder}: another `python -m dataset.prepare` is writing there; wait until it is done"
-                ) from error
-            except OSError as error:
-                raise UserError(
-                    f"{self.folder}: cannot be locked ({error.strerror}); set data.prepared to a folder on another disk"
-                ) from error
-            yield
-
-    def tidy(self) -> None:
-        """Remove parts that are damaged, and those of which newer parts hold every file of the same dataset folder.
-
-        Parts that a run has open stay until a later call.
-        """
-        sound = {part.folder: part for part in self.sound_parts()}
-        covered: set[tuple[str, Row]] = set()
-        for folder in self.folders():
-            rows = {(sound[folder].root, row) for row in sound[folder].rows} if folder in sound else set()
-            if rows <= covered and not _is_held(folder):
-                self._discard(folder)
-            covered |= rows
-        for folder in self.folder.glob(f"{_DISCARDED}*"):
-            shutil.rmtree(folder, ignore_errors=True)
-            if folder.exists():
-                LOGGER.warning("%s: no longer needed, but cannot be removed; remove it yourself", folder)
-
-    def _discard(self, folder: Path) -> None:
-        # Moved first: a part that is half removed would be a damaged one.
-        try:
-            os.replace(folder, tempfile.mkdtemp(prefix=_DISCARDED, dir=self.folder))
-        except OSError as error:
-            LOGGER.warning("%s: no longer needed, but cannot be moved away (%s)", folder, error.strerror)
+        write_atomically(path, lambda file: file.write(_header(dtype, shape) + array.tobytes()))
 
 
-def _is_held(folder: Path) -> bool:
-    """Whether a run has a part open (`Part.hold`)."""
+def size_and_time(file: Path) -> tuple[int, int]:
+    """Size in bytes and time of the last change in nanoseconds; (-1, -1) of a file that is not there."""
     try:
-        with open(folder / MANIFEST, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # without a manifest or without locks nobody holds it
-        return False
-    return False
+        status = os.stat(file)
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
 
 
-@dataclass(frozen=True)
-class Stored:
-    """Where a row is in the arrays of a part, and what its files were: stamps and fingerprints."""
-
-    number: int
-    stamps: tuple[Stamp, ...]
-    prints: tuple[int, ...]
-
-
-class Part:
-    """One complete set of arrays.
-
-    Attributes:
-        folder: where it is.
-        root: the folder of the dataset it was made of, at that time.
-        rows: what it holds.
-
-    Raises:
-        NotPrepared: It is damaged, or holds something else than its store.
-    """
-
-    def __init__(self, folder: Path, store: Store) -> None:
-        self.folder = folder
-        path = folder / MANIFEST
-        try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-            found = {key: manifest[key] for key in store.header}
-            if found != store.header:
-                raise NotPrepared(f"{path}: is of {_told(found)}, needed is {_told(store.header)}")
-            self.root: str = manifest["root"]
-            self.rows = dict(_listed(manifest["rows"]))
-            lengths = array_lengths((row.kind, stored.number) for row, stored in self.rows.items())
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise NotPrepared(f"{path}: missing or damaged ({error!r})") from error
-        for array, length in lengths.items():
-            if len(store.array(folder, array)) < length:
-                raise NotPrepared(f"{folder / array}.npy: damaged, it has fewer rows than {path} lists")
-
-    def hold(self) -> IO[bytes]:
-        """Keeps `Store.tidy` from removing the part as long as the file that is returned is open.
-
-        Raises:
-            NotPrepared: The part is no longer there.
-        """
-        try:
-            file = open(self.folder / MANIFEST, "rb")
-        except OSError as error:
-            raise NotPrepared(f"{self.folder / MANIFEST}: missing ({error})") from error
-        with suppress(OSError):  # a file system without locks; open arrays stay readable there all the same
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return file
-
-
-def _listed(rows: dict[str, list[list[Any]]]) -> Iterator[tuple[Row, Stored]]:
-    """Rows of a manifest: `{kind: [[number, [file, size, time, fingerprint], ...], ...]}`."""
-    for kind, entries in rows.items():
-        for number, *files in entries:
-            names, sizes, times, prints = zip(*files, strict=True)
-            yield Row(kind, names), Stored(number, tuple(zip(sizes, times, strict=True)), prints)
-
-
-def _told(header: dict[str, Any]) -> str:
-    return "{dataset} at {width}x{height}, format {format}".format(**header)
-
-
-class Index:
-    """Finds rows in parts.
-
-    Args:
-        parts: where to look.
-        stamps: of the files as they are now.
-    """
-
-    def __init__(self, parts: Sequence[Part], stamps: Stamps) -> None:
-        self.parts = parts
-        self.stamps = stamps
-
-    def find(self, row: Row) -> Place | None:
-        """Where a row is that was made of the very files there are now.
-
-        Of another folder, such as one the dataset was copied from, size and time may be those of other files.
-        """
-        now = self.stamps.of(row)
-        for position, part in enumerate(self.parts):
-            stored = part.rows.get(row)
-            if stored is None or stored.stamps != now:
-                continue
-            if part.root == self.stamps.root or stored.prints == self.stamps.prints(row):
-                return position, stored.number
-        return None
-
-    def difference(self, row: Row) -> str:
-        """Which file of a row that was not found is not as it was, and how."""
-        part = next((part for part in self.parts if row in part.rows), None)
-        if part is None:
-            return f"{row.files[0]}, which is not prepared ({row.kind} of sample {row.name})"
-        stored = part.rows[row]
-        for file, then, now in zip(row.files, stored.stamps, self.stamps.of(row), strict=True):
-            if now is None:
-                return f"{file}, which is no longer there"
-            if then != now:
-                return f"{file}, which was written to since ({then[0]} bytes then, {now[0]} now)"
-        pairs = zip(row.files, stored.prints, self.stamps.prints(row), strict=True)
-        file = next(file for file, then, now in pairs if then != now)
-        return f"{file}, which is another than that of the same size and time in {part.root}"
+@cache
+def _header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
+    """The first bytes of a .npy file."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    )
+    return file.getvalue()

@@ -7,11 +7,10 @@ from collections import Counter
 
 import pytest
 import torch
+from torch.utils.data import Dataset
 
-from dataset.base import DenseDataset
 from dataset.build import build_dataset
 from dataset.loader import TrainSampler, eval_loader, train_loader
-from dataset.memory import Field
 from tests.helpers.dataset_files import config, write_cityscapes
 from utils.errors import UserError
 
@@ -36,7 +35,14 @@ def build(root, **options):
 
 
 def take(iterable, count):
-    return list(itertools.islice(iter(iterable), count))
+    return [copied(value) for value in itertools.islice(iter(iterable), count)]
+
+
+def copied(batch):
+    """A batch of its own memory: that of a loader is used again."""
+    if not isinstance(batch, dict):
+        return batch
+    return {key: value.clone() if torch.is_tensor(value) else value for key, value in batch.items()}
 
 
 def sampler(**options):
@@ -174,16 +180,11 @@ def test_a_users_mistake_in_a_worker_arrives_with_its_own_message(tmp_path, work
     assert str(carried.value) == str(direct.value) and str(file) in str(direct.value)
 
 
-class Broken(DenseDataset):
-    fields = {"index": Field(torch.int64, ())}
-
-    def __init__(self):
-        pass
-
+class Broken(Dataset):
     def __len__(self):
         return 4
 
-    def fill(self, keys, tensors):
+    def __getitem__(self, key):
         raise ZeroDivisionError("a mistake of ours")
 
 
@@ -195,7 +196,7 @@ def test_our_own_mistakes_keep_their_type_and_traceback(workers):
     except ZeroDivisionError as error:
         message = str(error)
     assert "a mistake of ours" in message
-    assert ("in fill" in message) == bool(workers)
+    assert ("in __getitem__" in message) == bool(workers)
 
 
 def test_workers_outlive_signals_meant_for_the_main_process(root):

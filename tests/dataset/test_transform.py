@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dataset.transform import Drawn, Transform, resize_edges, resize_nearest, resize_rgb, rgb_to_tensor
+from dataset.transform import SampleTransform, Transform, resize_edges, resize_nearest, resize_rgb, rgb_to_tensor
 
 
 def nearest_oracle(array, width, height):
@@ -71,20 +71,13 @@ def test_tensors_of_images_are_planar_and_in_zero_to_one():
     assert tensor[:, 0, 0].tolist() == [1.0, 0.0, pytest.approx(128 / 255)]
 
 
-def cut(drawn, values):
-    """The map of a sample, [H,W]."""
-    out = np.empty((drawn.height, drawn.width), values.dtype)
-    drawn.write_map(values, out)
-    return out
-
-
 K = np.array([[100.0, 0, 31], [0, 120.0, 17], [0, 0, 1]])
 
 
 def test_intrinsics_follow_crop_and_flip_by_hand():
-    crop = Drawn(left=10, top=4, width=40, height=20)
+    crop = SampleTransform(left=10, top=4, width=40, height=20)
     np.testing.assert_array_equal(crop.intrinsics(K), np.float32([[100, 0, 21], [0, 120, 13], [0, 0, 1]]))
-    flipped = Drawn(left=10, top=4, width=40, height=20, flip=True)
+    flipped = SampleTransform(left=10, top=4, width=40, height=20, flip=True)
     np.testing.assert_array_equal(flipped.intrinsics(K), np.float32([[100, 0, 18], [0, 120, 13], [0, 0, 1]]))
     assert flipped.intrinsics(K).dtype == np.float32 and K[0, 2] == 31
 
@@ -96,22 +89,21 @@ def test_a_point_projects_onto_the_pixel_that_shows_it(flip):
     u, v, _ = K @ point
     canvas = np.zeros((48, 64, 3), np.uint8)
     canvas[round(v), round(u)] = 255
-    drawn = Drawn(left=9, top=3, width=50, height=40, flip=flip)
-    [[row, column]] = np.argwhere(drawn.rgb(canvas)[..., 0])
+    sample = SampleTransform(left=9, top=3, width=50, height=40, flip=flip)
+    [[row, column]] = np.argwhere(sample.rgb(canvas)[..., 0])
     mirrored = point * ([-1, 1, 1] if flip else 1)
-    np.testing.assert_allclose((drawn.intrinsics(K) @ mirrored)[:2], [column, row], atol=0.5)
-    [[map_row, map_column]] = np.argwhere(cut(drawn, canvas[..., 0]))
+    np.testing.assert_allclose((sample.intrinsics(K) @ mirrored)[:2], [column, row], atol=0.5)
+    [[map_row, map_column]] = np.argwhere(sample.map(canvas[..., 0]))
     assert (map_row, map_column) == (row, column)
 
 
 def test_flipped_normals_mirror_x():
     normals = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
     normals.flags.writeable = False
-    flipped, straight = np.empty((2, 3, 4, 3), np.float32)
-    Drawn(left=1, top=0, width=3, height=4, flip=True).write_normals(normals, flipped)
+    flipped = SampleTransform(left=1, top=0, width=3, height=4, flip=True).normals(normals)
     np.testing.assert_array_equal(flipped[0], -normals[0, :, 3:0:-1])
     np.testing.assert_array_equal(flipped[1:], normals[1:, :, 3:0:-1])
-    Drawn(left=1, top=0, width=3, height=4).write_normals(normals, straight)
+    straight = SampleTransform(left=1, top=0, width=3, height=4).normals(normals)
     np.testing.assert_array_equal(straight, normals[:, :, 1:4])
 
 
@@ -121,17 +113,17 @@ def transform(**options):
 
 def test_random_crops_reach_every_position_and_stay_inside():
     rng = np.random.default_rng(0)
-    drawn = [transform(crop="random", flip=0.25).draw(rng) for _ in range(2000)]
-    assert {d.left for d in drawn} == set(range(13)) and {d.top for d in drawn} == set(range(5))
-    assert all((d.width, d.height) == (8, 6) for d in drawn)
-    assert 0.2 < np.mean([d.flip for d in drawn]) < 0.3
-    assert all(d.jitter is None for d in drawn)
+    sample = [transform(crop="random", flip=0.25).draw(rng) for _ in range(2000)]
+    assert {d.left for d in sample} == set(range(13)) and {d.top for d in sample} == set(range(5))
+    assert all((d.width, d.height) == (8, 6) for d in sample)
+    assert 0.2 < np.mean([d.flip for d in sample]) < 0.3
+    assert all(d.jitter is None for d in sample)
 
 
 def test_centre_and_no_crop():
     rng = np.random.default_rng(0)
-    assert transform(crop="center").draw(rng) == Drawn(left=6, top=2, width=8, height=6)
-    assert transform().draw(rng) == Drawn(left=0, top=0, width=20, height=10)
+    assert transform(crop="center").draw(rng) == SampleTransform(left=6, top=2, width=8, height=6)
+    assert transform().draw(rng) == SampleTransform(left=0, top=0, width=20, height=10)
     assert transform(crop="center").size == (6, 8) and transform().size == (10, 20)
 
 
@@ -156,22 +148,19 @@ def test_impossible_transforms_are_value_errors(options, message):
 
 def test_flip_agrees_between_images_and_maps():
     values = np.random.default_rng(0).integers(0, 256, (10, 20), dtype=np.uint8)
-    drawn = Drawn(left=3, top=2, width=9, height=5, flip=True)
-    image = drawn.rgb(cv2.merge([values, values, values]))
-    np.testing.assert_array_equal(image[..., 1], cut(drawn, values))
-    np.testing.assert_array_equal(cut(drawn, values), np.fliplr(values[2:7, 3:12]))
+    sample = SampleTransform(left=3, top=2, width=9, height=5, flip=True)
+    image = sample.rgb(cv2.merge([values, values, values]))
+    np.testing.assert_array_equal(image[..., 1], sample.map(values))
+    np.testing.assert_array_equal(sample.map(values), np.fliplr(values[2:7, 3:12]))
 
 
 @pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize(
-    ("dtype", "written"), [(np.uint8, np.int64), (np.float32, np.float32), (bool, bool), (np.uint8, np.uint8)]
-)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("channels", [(), (3,)])
-def test_maps_are_cut_into_their_place_whatever_their_type(dtype, written, channels, flip):
+def test_maps_are_cut_to_new_arrays(dtype, channels, flip):
     values = (np.random.default_rng(0).random((*channels, 10, 20)) * 250).astype(dtype)
     values.flags.writeable = False  # as a view of a file is
-    place = np.full((2, *channels, 5, 9), 7, written)
-    Drawn(left=3, top=2, width=9, height=5, flip=flip).write_map(values, place[1])
+    cut = SampleTransform(left=3, top=2, width=9, height=5, flip=flip).map(values)
     part = values[..., 2:7, 3:12]
-    np.testing.assert_array_equal(place[1], part[..., ::-1] if flip else part)
-    assert (place[0] == np.full((), 7, written)).all()
+    np.testing.assert_array_equal(cut, part[..., ::-1] if flip else part)
+    assert cut.dtype == dtype and cut.flags.c_contiguous and cut.flags.writeable

@@ -1,13 +1,13 @@
 """Experiments on tiny datasets in the formats of the real ones, for the tests of prepared data, and what they read."""
 
-from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
 import torch
 
 from dataset.base import DenseDataset
-from dataset.experiment import open_dataset, target_use, training_use, validation_use
+from dataset.experiment import open_datasets
+from dataset.files import DatasetFiles
 from tests.helpers.runs import ROOT
 from utils.config.load import Experiment, load_experiment
 
@@ -73,9 +73,8 @@ def experiment(name: str, roots: Path, *overrides: str, **options: object) -> Ex
 
 def open_all(experiment: Experiment) -> list[DenseDataset]:
     """Every dataset that training and evaluating the experiment read."""
-    config = experiment.config
-    uses = (training_use(config), target_use(config), validation_use(config))
-    return [open_dataset(experiment, use) for use in uses if use is not None]
+    datasets = open_datasets(experiment)
+    return [each for each in (datasets.train, datasets.target, datasets.validation) if each is not None]
 
 
 def assert_same(first: dict, second: dict) -> None:
@@ -95,22 +94,8 @@ def assert_same_samples(prepared: Experiment, plain: Experiment, epochs: int = 3
         assert len(first) == len(second) > 0
         for epoch in range(epochs):
             for index in range(len(first)):
-                with nothing_decoded():
+                with patch.object(DatasetFiles, "read", side_effect=AssertionError("a file was decoded")):
                     sample = first[epoch, index]
                 assert_same(sample, second[epoch, index])
         count += len(first)
     return count
-
-
-@contextmanager
-def nothing_decoded():
-    """Fails where an image or a camera file is read."""
-    read = AssertionError("a file of the dataset was read")
-    with (
-        patch("dataset.reading.Image.open", side_effect=read),
-        patch("dataset.reading.cv2.imread", side_effect=read),
-        patch("dataset.reading.read_json", side_effect=read),
-        patch("dataset.cityscapes.read_json", side_effect=read),
-        patch("dataset.nyudv2.read_array", side_effect=read),
-    ):
-        yield

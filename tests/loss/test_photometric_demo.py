@@ -9,8 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from dataset.demo.scene import make_scene
-from dataset.layout import Camera
-from dataset.transform import Drawn, resize_nearest, resize_rgb, rgb_to_tensor
+from dataset.files import Camera
+from dataset.transform import SampleTransform, resize_nearest, resize_rgb, rgb_to_tensor
 from loss.photometric import PhotometricLoss
 
 # A quarter of Cityscapes' camera, rendered at twice the size that the samples are cut from.
@@ -43,19 +43,18 @@ def triplet() -> Triplet:
     )
 
 
-def cut(triplet: Triplet, drawn: Drawn) -> tuple[dict[str, Tensor], Tensor, dict[int, Tensor]]:
+def cut(triplet: Triplet, transform: SampleTransform) -> tuple[dict[str, Tensor], Tensor, dict[int, Tensor]]:
     """Batch of one sample, its depth [1, 1, h, w] and true transforms, resized, cropped and flipped as a sample is."""
     batch = {
         f"frame_{offset}": rgb_to_tensor(
-            drawn.rgb(resize_rgb(Image.fromarray(rgb), width=WIDTH, height=HEIGHT))
+            transform.rgb(resize_rgb(Image.fromarray(rgb), width=WIDTH, height=HEIGHT))
         ).unsqueeze(0)
         for offset, rgb in triplet.frames.items()
     }
-    batch["intrinsics"] = torch.from_numpy(drawn.intrinsics(CAMERA.matrix(width=WIDTH, height=HEIGHT))).unsqueeze(0)
-    depth = torch.empty(drawn.height, drawn.width)
-    drawn.write_map(resize_nearest(triplet.depth, width=WIDTH, height=HEIGHT), depth.numpy())
+    batch["intrinsics"] = torch.from_numpy(transform.intrinsics(CAMERA.matrix(width=WIDTH, height=HEIGHT))).unsqueeze(0)
+    depth = torch.from_numpy(transform.map(resize_nearest(triplet.depth, width=WIDTH, height=HEIGHT)))
     # In a mirror the camera moves the other way round.
-    mirror = np.diag([-1.0 if drawn.flip else 1.0, 1.0, 1.0, 1.0])
+    mirror = np.diag([-1.0 if transform.flip else 1.0, 1.0, 1.0, 1.0])
     transforms = {
         offset: torch.from_numpy(mirror @ pose @ mirror).float().unsqueeze(0) for offset, pose in triplet.poses.items()
     }
@@ -71,7 +70,7 @@ def error(batch: dict[str, Tensor], depth: Tensor, transforms: dict[int, Tensor]
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize(("left", "top", "width", "height"), [(0, 0, 512, 256), (40, 0, 256, 256), (230, 30, 192, 192)])
 def test_true_geometry_explains_the_frames(triplet: Triplet, left: int, top: int, width: int, height: int, flip: bool):
-    batch, depth, transforms = cut(triplet, Drawn(left, top, width, height, flip))
+    batch, depth, transforms = cut(triplet, SampleTransform(left, top, width, height, flip))
     still = {offset: torch.eye(4).unsqueeze(0) for offset in transforms}
 
     true = error(batch, depth, transforms)
@@ -82,21 +81,21 @@ def test_true_geometry_explains_the_frames(triplet: Triplet, left: int, top: int
 
 
 def test_flip_changes_nothing_but_the_side(triplet: Triplet):
-    plain = error(*cut(triplet, Drawn(40, 0, 256, 256)))
-    flipped = error(*cut(triplet, Drawn(40, 0, 256, 256, True)))
+    plain = error(*cut(triplet, SampleTransform(40, 0, 256, 256)))
+    flipped = error(*cut(triplet, SampleTransform(40, 0, 256, 256, True)))
 
     assert flipped == pytest.approx(plain, rel=1e-3)
 
 
 @pytest.mark.parametrize("mistake", ["not scaled", "not cropped", "not flipped"])
 def test_forgotten_change_of_intrinsics_would_show(triplet: Triplet, mistake: str):
-    drawn = Drawn(40, 0, 256, 256, True)
-    batch, depth, transforms = cut(triplet, drawn)
+    transform = SampleTransform(40, 0, 256, 256, True)
+    batch, depth, transforms = cut(triplet, transform)
     true = error(batch, depth, transforms)
     wrong = {
-        "not scaled": drawn.intrinsics(CAMERA.matrix(width=RENDERED[0], height=RENDERED[1])),
-        "not cropped": Drawn(0, 0, 256, 256, True).intrinsics(CAMERA.matrix(width=WIDTH, height=HEIGHT)),
-        "not flipped": Drawn(40, 0, 256, 256).intrinsics(CAMERA.matrix(width=WIDTH, height=HEIGHT)),
+        "not scaled": transform.intrinsics(CAMERA.matrix(width=RENDERED[0], height=RENDERED[1])),
+        "not cropped": SampleTransform(0, 0, 256, 256, True).intrinsics(CAMERA.matrix(width=WIDTH, height=HEIGHT)),
+        "not flipped": SampleTransform(40, 0, 256, 256).intrinsics(CAMERA.matrix(width=WIDTH, height=HEIGHT)),
     }
     batch["intrinsics"] = torch.from_numpy(wrong[mistake]).unsqueeze(0)
 
@@ -105,7 +104,7 @@ def test_forgotten_change_of_intrinsics_would_show(triplet: Triplet, mistake: st
 
 def test_diagnosis_tells_what_moves_in_the_image(triplet: Triplet):
     """True geometry explains nearly all of a street better than the unmoved frames do; the far sky may tie."""
-    batch, depth, transforms = cut(triplet, Drawn(0, 0, WIDTH, HEIGHT))
+    batch, depth, transforms = cut(triplet, SampleTransform(0, 0, WIDTH, HEIGHT))
     loss = PhotometricLoss(weights={0: 1.0}, max_depth=2 * FAR)
     near, far = 1 / loss.min_depth, 1 / loss.max_depth
 

@@ -15,9 +15,9 @@ import torch
 from torch import nn
 
 from dataset.loader import eval_loader
-from dataset.noise import build_noise
 from models.build import build_model
 from training.benchmark.noise import describe
+from training.benchmark.noise_data import noise_datasets
 from training.benchmark.textbook import textbook
 from training.build import build_evaluator
 from training.distributed import Processes
@@ -48,7 +48,8 @@ def evaluate(experiment: Experiment, device: torch.device, *, images: int, repea
     config = experiment.config
     seed_everything(config.training.seed)
     network = build_model(config.setup, pretrained=False, frame_ids=config.data.source.frame_ids).to(device)
-    evaluator = build_evaluator(experiment, device, Processes(), build_data=build_noise)
+    dataset = noise_datasets(config).validation
+    evaluator = build_evaluator(experiment, device, Processes(), dataset=dataset)
     evaluator.options = replace(evaluator.options, limit=images, n_logged=0)
     last_format = torch.channels_last
     plain, last = textbook(network), textbook(network).to(memory_format=last_format)

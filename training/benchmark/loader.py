@@ -4,21 +4,24 @@ Both are measured on the training images of an experiment, in turns in this proc
 """
 
 import itertools
+import json
 import statistics
 import time
-from collections import deque
 from collections.abc import Callable
-from functools import partial
+from pathlib import Path
 from typing import Any
+
+import cv2
+import numpy as np
 
 from dataset.base import DenseDataset, Key
 from dataset.experiment import open_dataset, training_use
 from dataset.loader import only_load, train_loader
-from dataset.memory import LoaderBlocks, WorkerBlocks
-from dataset.reading import image_size
+from dataset.reading import image_size, read_rgb
+from dataset.transform import resize_rgb
 from utils.config.load import Experiment
 
-IN_USE = 3  # batches of one worker at a time: two on their way and one in training
+WARM_UP = 6  # batches of each worker, until it has all the memory it needs
 
 
 def loader(experiment: Experiment, *, samples: int, repeats: int, workers: int) -> dict[str, Any]:
@@ -44,12 +47,12 @@ def loader(experiment: Experiment, *, samples: int, repeats: int, workers: int) 
     batch = min(config.data.train_bs, count)
     decoding, loading = _in_turns(dataset, count // batch * batch, batch=batch, repeats=repeats)
     first = dataset.filename(0)
-    width, height = image_size(dataset.source.layout.frame_path(first, 0), first)
+    width, height = image_size(dataset.source.files.image_path(first), first)
     result: dict[str, Any] = {
         "benchmark": "loader",
         "config": experiment.name,
         "dataset": data.dataset,
-        "maps": list(dataset.source.maps),
+        "maps": list(dataset.source.files.maps),
         "stored_size": [height, width],
         "size": list(dataset.transform.size),
         "batch": batch,
@@ -69,12 +72,10 @@ def loader(experiment: Experiment, *, samples: int, repeats: int, workers: int) 
 
 def _in_turns(dataset: DenseDataset, count: int, *, batch: int, repeats: int) -> tuple[list[float], list[float]]:
     """Seconds per sample of decoding and of loading, a value for every batch of every repeat."""
-    blocks = LoaderBlocks(dataset.fields)
-    worker = WorkerBlocks(dataset.fields, loader=blocks.number, worker=0)
-    batches: deque[Any] = deque(maxlen=IN_USE)
 
     def load(keys: list[Key]) -> None:
-        batches.append(worker.make(len(keys), partial(dataset.fill, keys)).open())
+        for key in keys:
+            dataset[key]
 
     def decode(keys: list[Key]) -> None:
         for _, index in keys:
@@ -85,9 +86,9 @@ def _in_turns(dataset: DenseDataset, count: int, *, batch: int, repeats: int) ->
         for start in range(0, count, batch):
             keys = [(repeat, index) for index in range(start, start + batch)]
             for work in (decode, load) if repeat % 2 else (load, decode):
-                begun = time.perf_counter()
+                started = time.perf_counter()
                 work(keys)
-                seconds[work].append((time.perf_counter() - begun) / batch)
+                seconds[work].append((time.perf_counter() - started) / batch)
     uncounted = count // batch
     return seconds[decode][uncounted:], seconds[load][uncounted:]
 
@@ -95,28 +96,32 @@ def _in_turns(dataset: DenseDataset, count: int, *, batch: int, repeats: int) ->
 def decode_sample(dataset: DenseDataset, index: int) -> None:
     """Read and decode the files of a sample, and resize its images, but do nothing more with them."""
     source = dataset.source
-    layout, name = source.layout, source.names[index]
-    layout.camera(name)
-    for offset in dict.fromkeys((0, *source.frames)):
-        source.reader.frame(layout.frame_path(name, offset), name)
-    read = {
-        "semseg": layout.read_semseg,
-        "depth": layout.read_depth,
-        "normals": layout.read_normals,
-        "edges": layout.read_edges,
-    }
-    for kind in source.maps:
-        path = layout.map_path(name, kind)
-        if path is not None and (kind != "semseg" or source.labelled[index]):
-            read[kind](path, name)
+    for item in source.items(index).values():
+        if item.kind == "image":
+            resize_rgb(read_rgb(item.files[0], item.name), width=source.width, height=source.height)
+        else:
+            _decode(item.files[0])
+    camera = source.files.camera_path(source.names[index])
+    if camera is not None:
+        _decode(camera)
+
+
+def _decode(path: Path) -> None:
+    match path.suffix:
+        case ".npy":
+            np.load(path)
+        case ".json":
+            json.loads(path.read_bytes())
+        case _:
+            cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
 
 
 def _rate(dataset: DenseDataset, *, batch: int, workers: int, batches: int) -> float:
     """Images a second that come from worker processes while nothing else is done."""
     stream = iter(train_loader(dataset, batch_size=batch, workers=workers, seed=0))
-    for _ in itertools.islice(stream, 2 * IN_USE * workers):  # until every worker has all the memory it needs
+    for _ in itertools.islice(stream, WARM_UP * workers):
         pass
-    begun = time.perf_counter()
+    started = time.perf_counter()
     for _ in itertools.islice(stream, batches):
         pass
-    return batch * batches / (time.perf_counter() - begun)
+    return batch * batches / (time.perf_counter() - started)

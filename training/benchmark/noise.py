@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from dataset.loader import train_loader
-from dataset.noise import build_noise
+from training.benchmark.noise_data import noise_datasets
 from training.build import build_setting
 from training.device import runs_channels_last
 from training.distributed import Processes
@@ -19,7 +19,8 @@ from utils.seed import seed_everything
 def noise_setting(experiment: Experiment, device: torch.device) -> tuple[Setting, Evaluator]:
     """The setting of an experiment with random weights, in training mode, and its evaluator."""
     seed_everything(experiment.config.training.seed)
-    setting, evaluator = build_setting(experiment, device, Processes(), resumes=True, build_data=build_noise)
+    datasets = noise_datasets(experiment.config)
+    setting, evaluator = build_setting(experiment, device, Processes(), resumes=True, datasets=datasets)
     setting.train()
     return setting, evaluator
 

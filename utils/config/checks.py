@@ -55,7 +55,6 @@ def _image_sizes(config: Config) -> Iterator[Problem]:
     """Skip features meet the decoder's only where every halving of the image is exact."""
     model = config.setup.model
     stride = model.output_stride
-    pads = config.setup.method != "padnet" and any(head.head == "padnet+" for head in model.tasks.values())
     for role, dataset in config.data.datasets.items():
         keys = [("crop_h" if dataset.crop_h else "height", dataset.output_size[0])]
         keys += [("crop_w" if dataset.crop_w else "width", dataset.output_size[1])]
@@ -66,9 +65,6 @@ def _image_sizes(config: Config) -> Iterator[Problem]:
                 near = max(stride, round(size / stride) * stride)
                 message = f"{size} is not divisible by {stride}, the output stride of {model.backbone}"
                 yield ("data", role, key), f"{message} with use_dilation {list(model.dilation)}; {near} would be"
-            elif size < 2 * stride and pads:
-                message = f"{size} is too small for a padnet+ head, which reflects maps of 1/{stride}"
-                yield ("data", role, key), f"{message}: must be at least {2 * stride}"
 
 
 def _video(config: Config) -> Iterator[Problem]:

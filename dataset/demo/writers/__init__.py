@@ -10,7 +10,7 @@ from dataset.demo.writers.common import World
 from dataset.demo.writers.nyudv2 import write_nyudv2
 from dataset.demo.writers.synthia import write_synthia
 from dataset.demo.writers.vkitti2 import write_vkitti2
-from dataset.layout import Camera
+from dataset.files import Camera
 
 __all__ = ["FORMATS", "Format", "World", "Writer", "write_cityscapes", "write_nyudv2", "write_synthia", "write_vkitti2"]
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from dataset.demo.scene import Frame, Scene, make_scene
 from dataset.demo.style import STYLES
-from dataset.layout import Camera
+from dataset.files import Camera
 
 T = TypeVar("T")
 

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dataset.build import build_dataset
-from dataset.noise import build_noise
+from dataset.experiment import open_dataset, training_use
 from tests.helpers.runs import ROOT, few_threads, small_experiment
 from training.benchmark import __main__ as benchmark
 from training.benchmark.memory import _peak_on_cpu
+from training.benchmark.noise_data import noise_datasets
 from training.benchmark.step import CONVOLUTIONS, forward_flops, yardstick
 from training.precision import Precision
 
@@ -100,9 +100,9 @@ def test_mistakes_are_the_users(monkeypatch, capfd, words, message):
 
 def test_noise_has_the_form_of_the_files(demo_nyudv2, monkeypatch):
     monkeypatch.setenv("NYUDV2_DIR", str(demo_nyudv2))
-    section = small_experiment("evaluate", training__logdir="none").config.data.source
-    options = {"split": "train", "tasks": ("semseg", "depth", "normals", "edges"), "training": True, "seed": 1}
-    real, noise = (build(section, **options) for build in (build_dataset, build_noise))
+    experiment = small_experiment("evaluate", training__logdir="none")
+    real = open_dataset(experiment, training_use(experiment.config))
+    noise = noise_datasets(experiment.config).train
 
     def form(sample):
         return {k: (v.dtype, v.shape) if isinstance(v, torch.Tensor) else type(v) for k, v in sample.items()}

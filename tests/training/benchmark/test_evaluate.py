@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dataset.noise import build_noise
 from models.build import build_model
 from tests.helpers.model_setups import narrow_setup
 from tests.helpers.runs import few_threads, small_experiment
 from training.benchmark.evaluate import evaluate, plain_loop
+from training.benchmark.noise_data import noise_datasets
 from training.benchmark.textbook import TextbookMergeBlock, textbook
 from training.build import build_evaluator
 from training.distributed import Processes
@@ -39,7 +39,8 @@ def experiment(monkeypatch):
 
 def test_the_plain_loop_measures_what_the_evaluator_measures(experiment):
     network = build_model(experiment.config.setup, pretrained=False)
-    evaluator = build_evaluator(experiment, CPU, Processes(), build_data=build_noise)
+    dataset = noise_datasets(experiment.config).validation
+    evaluator = build_evaluator(experiment, CPU, Processes(), dataset=dataset)
     evaluator.options = replace(evaluator.options, limit=3)
     with few_threads():
         losses, figures = plain_loop(evaluator, textbook(network))

@@ -1,18 +1,19 @@
-"""Datasets of noise in place of files, for benchmarks: the samples of `dataset/base.py`, of any dataset and size."""
+"""Datasets of noise in place of files: the samples of `dataset/base.py`, of any dataset and size."""
 
 import numpy as np
 
 from dataset.base import DenseDataset
 from dataset.build import build_transform, needed_maps
+from dataset.experiment import Datasets, DatasetUse, pose_sees_uncropped, target_use, training_use, validation_use
 from dataset.labels import label_set
-from utils.config.schema.data import DatasetConfig
+from utils.config.schema import Config
 from utils.constants import MAX_DEPTH, MIN_DEPTH
 
 N_SAMPLES = 64
 
 
 class NoiseSource:
-    """Arrays as of `FileSource.load`, drawn at random, the same for an index at any time.
+    """Arrays as in `FileSource.load`, drawn at random, the same for an index at any time.
 
     Args:
         maps: the kinds of map to give.
@@ -46,37 +47,36 @@ class NoiseSource:
         if "normals" in self.maps:
             normals = rng.normal(size=(3, *size)).astype(np.float32)
             arrays["normals"] = normals / np.linalg.norm(normals, axis=0)
-            arrays["normals_mask"] = np.ones(size, bool)
         if "edges" in self.maps:
             arrays["edges"] = rng.integers(0, 2, size, dtype=np.uint8)
         return arrays
 
 
-def build_noise(
-    cfg: DatasetConfig,
-    *,
-    split: str,
-    tasks: tuple[str, ...],
-    training: bool,
-    seed: int,
-    section: str = "data",
-    sequences: bool = True,
-    uncropped_frames: bool = False,
-) -> DenseDataset:
-    """A dataset of noise that takes the place of `build_dataset(...)`; split and section do not matter to it."""
-    frames = tuple(cfg.frame_ids) if cfg.load_sequences and sequences else ()
+def noise_datasets(config: Config) -> Datasets:
+    """Noise in place of all that training reads."""
+    target = target_use(config)
+    return Datasets(
+        train=noise_dataset(config, training_use(config)),
+        target=None if target is None else noise_dataset(config, target),
+        validation=noise_dataset(config, validation_use(config)),
+    )
+
+
+def noise_dataset(config: Config, use: DatasetUse) -> DenseDataset:
+    """Noise in place of one dataset, of which nothing needs to be on disk."""
+    cfg = use.cfg
     source = NoiseSource(
-        maps=needed_maps(cfg, tasks, training=training),
+        maps=needed_maps(cfg, use.tasks, training=use.training),
         width=cfg.width,
         height=cfg.height,
         n_classes=cfg.n_classes,
-        frames=frames,
+        frames=tuple(cfg.frame_ids) if cfg.load_sequences and use.training else (),
     )
     return DenseDataset(
         source=source,
         labels=label_set(cfg.dataset, cfg.n_classes),
-        transform=build_transform(cfg, training=training),
-        seed=seed,
+        transform=build_transform(cfg, training=use.training),
+        seed=config.training.seed,
         num_scales=cfg.num_scales,
-        uncropped_frames=uncropped_frames,
+        uncropped_frames=use.training and pose_sees_uncropped(config),
     )
