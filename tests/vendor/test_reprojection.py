@@ -81,9 +81,10 @@ def test_error_has_the_gradient_of_finite_differences():
 
 
 def test_smoothness_of_a_ramp_by_hand():
-    """Disparity 1 2 3 in each row: mean 2, so both steps are 0.5; the image has a step of 0.3 at the second only."""
+    """Disparity 1 2 3 in each row: mean 2, so both steps are 0.5; the image has a step of 0.3 at the second only,
+    in the mean over its channels."""
     disparity = torch.tensor([1.0, 2.0, 3.0]).expand(1, 1, 4, 3)
-    image = torch.tensor([0.1, 0.1, 0.4]).expand(1, 3, 4, 3)
+    image = torch.tensor([[0.1, 0.1, 1.0], [0.5, 0.5, 0.5], [0.2, 0.2, 0.2]]).view(1, 3, 1, 3).expand(1, 3, 4, 3)
 
     value = edge_aware_smoothness(disparity, image)
 
