@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dataset.build import build_dataset
 from dataset.demo.generate import generate
+from dataset.demo.world import World
 from tests.helpers.runs import ROOT, few_threads
 from training.build import build_setting
 from training.distributed import Processes
@@ -59,9 +60,8 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_one_triplet_teaches_depth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    root = generate(
-        tmp_path, ("cityscapes",), scenes=2, val_scenes=1, frames_per_scene=1, size=(192, 96), truth=True, seed=1
-    )["cityscapes"]
+    world = World(scenes=2, val_scenes=1, frames=1, size=(192, 96), truth=True, seed=1)
+    root = generate(tmp_path, ("cityscapes",), world)["cityscapes"]
     monkeypatch.setenv("CITYSCAPES_DIR", str(root))
     monkeypatch.setenv("LOG_DIR", str(tmp_path / "logs"))
     batch = triplet_and_mirrored()

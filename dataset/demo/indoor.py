@@ -5,49 +5,32 @@ in a little, the ceiling comes down a little. Every visible flat surface thus ha
 camera, which makes the sign of a normal computed from depth (fixed by "z positive") a matter of fact, not of noise.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from dataset.demo import furniture
-from dataset.demo.builder import LYING, SceneBuilder, camera_pose
+from dataset.demo.builder import LYING, SceneBuilder, camera_pose, floor_point
+from dataset.demo.classes import INDOOR
 from dataset.demo.furniture import Spot
 from dataset.demo.rendering import Scene
 from dataset.demo.shapes import Plane, pitch, yaw
 from dataset.demo.style import Style
-from dataset.demo.texture import grid
+from dataset.demo.texture import Pattern, every
 
-INDOOR_CLASSES = (
-    "wall",
-    "floor",
-    "ceiling",
-    "cabinet",
-    "sofa",
-    "table",
-    "door",
-    "window",
-    "bookshelf",
-    "picture",
-    "curtain",
-    "floor mat",
-    "box",
-    "person",
-    "lamp",
-    "otherstructure",
-    "otherprop",
-)
 CAMERA_HEIGHT = 1.4
 CEILING_SLOPE = 10.0  # degrees
 LOOKING_DOWN = (6.0, 8.0)  # degrees, always less than the ceiling's slope
 # What may be at a wall, with its probability.
-AT_WALLS = (
-    (furniture.cabinet, 0.20),
-    (furniture.bookshelf, 0.18),
-    (furniture.sofa, 0.18),
-    (furniture.door, 0.14),
-    (furniture.window, 0.20),
-    (furniture.picture, 0.10),
-)
+AT_WALLS = {
+    furniture.cabinet: 0.20,
+    furniture.bookshelf: 0.18,
+    furniture.sofa: 0.18,
+    furniture.door: 0.14,
+    furniture.window: 0.20,
+    furniture.picture: 0.10,
+}
 # What may stand free: its probability, the radius of floor it needs, and its least distance from the middle. Angular
 # things keep to one side of all places the camera may be at, so that only the side turned to it is seen.
 FREE = (
@@ -80,7 +63,7 @@ class Room:
 
 def build_indoor(rng: np.random.Generator, style: Style) -> Scene:
     """A random room."""
-    builder = SceneBuilder(rng=rng, style=style, class_names=INDOOR_CLASSES, wavelengths=(0.25, 0.5, 1.1))
+    builder = SceneBuilder(rng=rng, style=style, class_names=tuple(INDOOR), wavelengths=(0.25, 0.5, 1.1))
     room = Room(
         back=rng.uniform(4.2, 7.0),
         left=rng.uniform(2.5, 3.4),
@@ -99,33 +82,23 @@ def build_indoor(rng: np.random.Generator, style: Style) -> Scene:
         for share in (0.48, 0.8):
             base = wall.centre + forward * share * room.back * wall.rotation[:, 0]
             _at_wall(builder, Spot(base, wall.rotation, wall.rotation), rng.uniform(0.9, 1.4))
+    _mat(builder, room)
     _in_the_room(builder, room)
-    return builder.finish(_HandHeld.random(rng))
+    return builder.finish(_hand_held(rng))
 
 
-@dataclass(frozen=True)
-class _HandHeld:
+def _hand_held(rng: np.random.Generator) -> Callable[[int], np.ndarray]:
     """A camera path that sways around one spot."""
+    x, y, z = rng.uniform(-0.15, 0.15), -CAMERA_HEIGHT + rng.uniform(-0.06, 0.06), rng.uniform(-0.2, 0.2)
+    heading, down = np.radians(rng.uniform(-3, 3)), np.radians(rng.uniform(*LOOKING_DOWN))
+    phase = rng.uniform(-0.5, 0.5)
 
-    start: tuple[float, float, float]
-    yaw_angle: float
-    down: float
-    phase: float
-
-    @classmethod
-    def random(cls, rng: np.random.Generator) -> "_HandHeld":
-        return cls(
-            start=(rng.uniform(-0.15, 0.15), -CAMERA_HEIGHT + rng.uniform(-0.06, 0.06), rng.uniform(-0.2, 0.2)),
-            yaw_angle=np.radians(rng.uniform(-3, 3)),
-            down=np.radians(rng.uniform(*LOOKING_DOWN)),
-            phase=rng.uniform(-0.5, 0.5),
-        )
-
-    def __call__(self, step: int) -> np.ndarray:
-        x, y, z = self.start
-        swing = np.sin(0.27 * step + self.phase)
+    def pose(step: int) -> np.ndarray:
+        swing = np.sin(0.27 * step + phase)
         position = (x + 0.3 * swing, y + 0.03 * np.sin(0.2 * step), z + 0.3 * np.sin(0.14 * step))
-        return camera_pose(position, yaw_angle=self.yaw_angle + np.radians(2.5) * swing, down=self.down)
+        return camera_pose(position, yaw_angle=heading + np.radians(2.5) * swing, down=down)
+
+    return pose
 
 
 def _shell(builder: SceneBuilder, room: Room) -> tuple[Plane, Plane, Plane]:
@@ -134,32 +107,41 @@ def _shell(builder: SceneBuilder, room: Room) -> tuple[Plane, Plane, Plane]:
     tone = builder.colour((rng.choice([0.09, 0.14, 0.30, 0.52]), 0.20, 0.80))
     beside = np.pi / 2 - room.toe_in
     walls = (
-        Plane(centre=(0.0, 0.0, room.back), rotation=yaw(np.radians(rng.uniform(-3, 3)))),
-        Plane(centre=(-room.left, 0.0, 0.0), rotation=yaw(-beside)),
-        Plane(centre=(room.right, 0.0, 0.0), rotation=yaw(beside)),
+        Plane((0.0, 0.0, room.back), np.inf, yaw(np.radians(rng.uniform(-3, 3)))),
+        Plane((-room.left, 0.0, 0.0), np.inf, yaw(-beside)),
+        Plane((room.right, 0.0, 0.0), np.inf, yaw(beside)),
     )
     for wall in walls:
-        builder.add(wall, builder.paint(tone * rng.uniform(0.92, 1.0)), "wall", builder.new_object())
+        builder.add("wall", (wall, builder.coat(tone * rng.uniform(0.92, 1.0))))
 
-    planks = grid(builder.colour((0.07, 0.60, 0.42)), periods=((rng.uniform(0.5, 0.7), np.inf, np.inf),), offset=0.3)
-    floor = builder.paint(builder.colour((0.08, 0.55, 0.60)), pattern=planks)
-    builder.add(Plane(centre=np.zeros(3), rotation=LYING), floor, "floor", builder.new_object(), ground=True)
-    ceiling = Plane(centre=(0.0, -room.height, 0.0), rotation=pitch(np.pi / 2 - np.radians(CEILING_SLOPE)))
-    white = builder.paint(builder.colour((0.12, 0.05, 0.95)), contrast=0.04)
-    builder.add(ceiling, white, "ceiling", builder.new_object())
+    planks = Pattern(builder.colour((0.07, 0.60, 0.42)), (every(x=rng.uniform(0.5, 0.7)),), offset=0.3)
+    floor = Plane(np.zeros(3), np.inf, LYING)
+    builder.add("floor", (floor, builder.paint((0.08, 0.55, 0.60), pattern=planks)), ground=True)
+    ceiling = Plane((0.0, -room.height, 0.0), np.inf, pitch(np.pi / 2 - np.radians(CEILING_SLOPE)))
+    builder.add("ceiling", (ceiling, builder.paint((0.12, 0.05, 0.95), contrast=0.04)))
     return walls
 
 
 def _at_wall(builder: SceneBuilder, spot: Spot, width: float) -> None:
     """One thing on a wall or standing in front of it."""
-    things, chances = zip(*AT_WALLS, strict=True)
-    things[builder.rng.choice(len(things), p=chances)](builder, spot, width)
+    thing = tuple(AT_WALLS)[builder.rng.choice(len(AT_WALLS), p=tuple(AT_WALLS.values()))]
+    thing(builder, spot, width)
+
+
+def _mat(builder: SceneBuilder, room: Room) -> None:
+    rng = builder.rng
+    if rng.uniform() > 0.75:
+        return
+    centre = (rng.uniform(-0.7, 0.7), -0.01, rng.uniform(2.9, room.back - 1.0))
+    weave = Pattern(builder.colour((0.0, 0.75, 0.45)), (every(x=0.5), every(y=0.5)), alternate=True)
+    texture = builder.paint((0.99, 0.60, 0.75), pattern=weave)
+    mat = Plane(centre, (rng.uniform(0.8, 1.2), rng.uniform(0.6, 0.9), 0.0), LYING)
+    builder.add("floor mat", (mat, texture), ground=True)
 
 
 def _in_the_room(builder: SceneBuilder, room: Room) -> None:
     """The things that stand free: each with its chance to be there."""
     rng = builder.rng
-    _mat(builder, room)
     for thing, chance, radius, aside in FREE:
         if rng.uniform() > chance:
             continue
@@ -167,20 +149,7 @@ def _in_the_room(builder: SceneBuilder, room: Room) -> None:
             z = rng.uniform(2.2, room.back - 0.3 - radius)
             side = rng.choice([-1, 1])
             limit = min(0.5 * z + 0.2, room.half_width(side, z) - radius)
-            x = side * rng.uniform(aside, max(aside, limit))
-            if aside <= limit and builder.claim(x, z, radius):
-                thing(builder, np.array([x, 0.0, z]), yaw(-side * np.radians(rng.uniform(11, 40))))
+            base = floor_point(side * rng.uniform(aside, max(aside, limit)), z)
+            if aside <= limit and builder.claim(base, radius):
+                thing(builder, base, yaw(-side * np.radians(rng.uniform(11, 40))))
                 break
-
-
-def _mat(builder: SceneBuilder, room: Room) -> None:
-    if builder.rng.uniform() > 0.75:
-        return
-    centre = (builder.rng.uniform(-0.7, 0.7), -0.01, builder.rng.uniform(2.9, room.back - 1.0))
-    weave = grid(
-        builder.colour((0.0, 0.75, 0.45)), periods=((0.5, np.inf, np.inf), (np.inf, 0.5, np.inf)), alternate=True
-    )
-    texture = builder.paint(builder.colour((0.99, 0.60, 0.75)), pattern=weave)
-    half = (builder.rng.uniform(0.8, 1.2), builder.rng.uniform(0.6, 0.9))
-    mat = Plane(centre=centre, rotation=LYING, half=half)
-    builder.add(mat, texture, "floor mat", builder.new_object(), ground=True)

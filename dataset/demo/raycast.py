@@ -5,7 +5,7 @@ has depth 1 along the optical axis, so a ray parameter *is* the depth in metres.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,33 +15,20 @@ from dataset.demo.shapes import NEAREST, Shape
 CORNERS = np.stack(np.meshgrid([-1.0, 1.0], [-1.0, 1.0], [-1.0, 1.0]), axis=-1).reshape(-1, 3)
 
 
-@dataclass(frozen=True, eq=False)
-class Rays:
-    """Rays through one camera, sorted from top to bottom.
+class Rays(NamedTuple):
+    """Rays through one camera."""
 
-    Args:
-        plane: [N,2] where each ray crosses the plane at depth 1, camera coordinates.
-        directions: [N,3] world, with depth 1 along the optical axis.
-    """
-
-    plane: np.ndarray
-    directions: np.ndarray
+    plane: np.ndarray  # [N,2], where each crosses the plane at depth 1, camera coordinates
+    directions: np.ndarray  # [N,3] world, with depth 1 along the optical axis
 
 
-@dataclass(frozen=True, eq=False)
-class SurfacePoints:
-    """Points on one shape, in the shape's own frame.
+class SurfacePoints(NamedTuple):
+    """Points on one shape, in the shape's own frame."""
 
-    Args:
-        points: [N,3] metres.
-        normals: [N,3] unit, outward.
-        du, dv: [N,3] how the seen point moves on the surface one pixel to the right and one down, metres.
-    """
-
-    points: np.ndarray
-    normals: np.ndarray
-    du: np.ndarray
-    dv: np.ndarray
+    points: np.ndarray  # [N,3] metres
+    normals: np.ndarray  # [N,3] unit, outward
+    du: np.ndarray  # [N,3] how the seen point moves on the surface one pixel to the right, metres
+    dv: np.ndarray  # [N,3] and one pixel down
 
 
 class View:
@@ -63,7 +50,7 @@ class View:
         self._windows = _windows(shapes, self.origin, self._rotation)
 
     def rays(self, pixels: np.ndarray) -> Rays:
-        """Rays through pixel positions [N,2] (u, v), sorted by v; they need not be whole numbers."""
+        """Rays through pixel positions [N,2] (u, v), which need not be whole numbers."""
         homogeneous = np.column_stack([pixels, np.ones(len(pixels))])
         plane = (homogeneous @ self._from_pixels.T)[:, :2]
         return Rays(plane, plane @ self._rotation[:, :2].T + self._rotation[:, 2])
@@ -78,14 +65,11 @@ class View:
         index = np.full(len(rays.plane), -1)
         depth = np.full(len(rays.plane), np.inf)
         x, y = np.ascontiguousarray(rays.plane.T)
-        starts = np.searchsorted(y, self._windows[:, 2], side="left")
-        stops = np.searchsorted(y, self._windows[:, 3], side="right")
-        for number in np.flatnonzero(starts < stops):
-            left, right = self._windows[number, :2]
-            rows = slice(starts[number], stops[number])
-            chosen = starts[number] + np.flatnonzero((x[rows] >= left) & (x[rows] <= right))
-            if not len(chosen):
-                continue
+        lefts, rights, tops, bottoms = self._windows.T
+        overlaps = (lefts <= x.max()) & (rights >= x.min()) & (tops <= y.max()) & (bottoms >= y.min())
+        for number in np.flatnonzero(overlaps):
+            left, right, top, bottom = self._windows[number]
+            chosen = np.flatnonzero((x >= left) & (x <= right) & (y >= top) & (y <= bottom))
             shape = self.shapes[number]
             origin = (self.origin - shape.centre) @ shape.rotation
             entry = shape.entry(origin, rays.directions[chosen] @ shape.rotation)
@@ -102,19 +86,19 @@ class View:
         points = (self.origin - shape.centre) @ shape.rotation + depth[:, None] * directions
         normals = shape.normal(points)
         facing = np.minimum(np.einsum("nc,nc->n", normals, directions), -1e-6)
-        moves = []
-        for step in self._steps @ shape.rotation:
-            # Stay on the tangent plane while the ray turns.
-            slide = (normals @ step) / facing
-            moves.append(depth[:, None] * (step - slide[:, None] * directions))
-        return SurfacePoints(points, normals, *moves)
+        # While the ray turns by a pixel, the point stays on the tangent plane.
+        du, dv = (
+            depth[:, None] * (step - ((normals @ step) / facing)[:, None] * directions)
+            for step in self._steps @ shape.rotation
+        )
+        return SurfacePoints(points, normals, du, dv)
 
 
 def _windows(shapes: Sequence[Shape], origin: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """Bounds [S,4] (left, right, top, bottom) at depth 1 of rays that may meet each shape; crossed where none may."""
     centres = np.array([shape.centre for shape in shapes]).reshape(-1, 3)
     axes = np.array([shape.rotation for shape in shapes]).reshape(-1, 3, 3)
-    extents = np.array([shape.extent for shape in shapes]).reshape(-1, 3)
+    extents = np.array([shape.half for shape in shapes]).reshape(-1, 3)
     endless = ~np.isfinite(extents).all(axis=1)
     offsets = CORNERS * np.where(endless[:, None], 0.0, extents)[:, None]  # [S,8,3] own frame
     corners = (centres[:, None] + offsets @ axes.transpose(0, 2, 1) - origin) @ rotation  # [S,8,3] camera frame

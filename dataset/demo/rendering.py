@@ -4,134 +4,96 @@ Light is purely Lambertian (a sun and an all-round sky), so a surface point has 
 only haze depends on the distance.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from dataset.demo.classes import SKY
 from dataset.demo.raycast import Rays, View
 from dataset.demo.shapes import Shape
 from dataset.demo.style import Style
-from dataset.demo.texture import Texture
+from dataset.demo.texture import LENS, Texture
 
 # Rays handled at a time: bounds the memory of a 2048x1024 frame to some hundred megabytes.
 CHUNK = 1 << 15
 # Two neighbouring pixels of one object whose normals differ by more than this have a crease between them.
 CREASE_DEGREES = 30.0
-# Blur of the camera, standard deviation in pixels: softens silhouettes, which no texture filter reaches.
-LENS = 0.6
 # Where the four rays of a supersampled pixel go, pixels from its centre.
 QUARTERS = np.array([(-0.25, -0.25), (0.25, -0.25), (-0.25, 0.25), (0.25, 0.25)])
-SKY = "sky"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class Surface:
-    """One shape with its looks.
-
-    Args:
-        class_index: into the scene's `class_names`.
-        object_id: shared by all parts of an object.
-        ground: whether objects standing on it darken it (see `Scene.contacts`).
-    """
+    """One shape with its looks."""
 
     shape: Shape
     texture: Texture
-    class_index: int
-    object_id: int
-    ground: bool = False
+    class_index: int  # into the scene's `class_names`
+    object_id: int  # shared by all parts of an object
+    ground: bool  # whether objects standing on it darken it, see `Scene.contacts`
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """What one camera sees; all maps are [H,W] at pixel centres.
+    """What one camera sees; all maps are [H,W] at pixel centres."""
 
-    Args:
-        rgb: uint8 [H,W,3]; the one map that is averaged over a pixel's area along edges.
-        depth: float64 metres along the optical axis, infinite in the sky.
-        normals: float64 [H,W,3] unit vectors, x right, y down, z **towards the camera**; zero in the sky.
-        object_id: int32, -1 in the sky.
-        classes: uint8 index into the scene's `class_names`.
-        edges: bool, both sides of every object boundary and crease.
-    """
-
-    rgb: np.ndarray
-    depth: np.ndarray
-    normals: np.ndarray
-    object_id: np.ndarray
-    classes: np.ndarray
-    edges: np.ndarray
+    rgb: np.ndarray  # uint8 [H,W,3]; the one map that is averaged over a pixel's area along edges
+    depth: np.ndarray  # float64 metres along the optical axis, infinite in the sky
+    normals: np.ndarray  # float64 [H,W,3] unit vectors, x right, y down, z **towards the camera**; zero in the sky
+    object_id: np.ndarray  # int32, -1 in the sky
+    classes: np.ndarray  # uint8 index into the scene's `class_names`
+    edges: np.ndarray  # bool, both sides of every object boundary and crease
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Scene:
-    """A fixed world and the path a camera takes through it.
-
-    Args:
-        surfaces: all there is.
-        class_names: what `class_index` stands for; holds "sky" where rays can leave the scene.
-        style: light, air and palette.
-        sun_direction: [3] unit, world, towards the sun.
-        exposure: factor on all colours.
-        contacts: [C,3] x, z and radius of dark spots on the ground under objects, metres.
-        path: camera to world [4,4] at an integer time step.
-    """
+    """A fixed world and the path a camera takes through it."""
 
     surfaces: tuple[Surface, ...]
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...]  # with "sky" where rays can leave the scene
     style: Style
-    sun_direction: np.ndarray
-    exposure: float
-    contacts: np.ndarray
-    path: Callable[[int], np.ndarray]
+    sun_direction: np.ndarray  # [3] unit, world, towards the sun
+    exposure: float  # factor on all colours
+    contacts: np.ndarray  # [C,3] x, z and radius of dark spots on the ground under objects, metres
+    path: Callable[[int], np.ndarray]  # camera to world [4,4] at an integer time step
 
     def render(self, camera_to_world: np.ndarray, intrinsics: np.ndarray, size: tuple[int, int]) -> Frame:
         """Picture of `size` (W, H) from pose [4,4] with intrinsics [3,3] in pixels."""
         width, height = size
-        rgb = np.empty((height * width, 3))
-        depth = np.empty(height * width)
-        normals = np.zeros((height * width, 3))
-        index = np.empty(height * width, dtype=np.int64)
         view = View([surface.shape for surface in self.surfaces], camera_to_world, intrinsics)
-        u, v = np.meshgrid(np.arange(width), np.arange(height))
-        pixels = np.stack([u, v], axis=-1).reshape(-1, 2)  # [H*W,2]
-        for part in _chunks(len(pixels)):
+        pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).reshape(-1, 2)  # [H*W,2]
+        rgb, normals = np.empty((len(pixels), 3)), np.zeros((len(pixels), 3))
+        depth, index = np.empty(len(pixels)), np.empty(len(pixels), dtype=np.int64)
+        for start in range(0, len(pixels), CHUNK):
+            part = slice(start, start + CHUNK)
             rays = view.rays(pixels[part])
             index[part], depth[part] = view.cast(rays)
             rgb[part] = self._shade(view, rays, index[part], depth[part], normals[part])
 
-        object_ids = np.array([surface.object_id for surface in self.surfaces] + [-1], dtype=np.int32)
-        class_indices = [surface.class_index for surface in self.surfaces]
-        class_indices.append(self.class_names.index(SKY) if SKY in self.class_names else 0)
         # World to camera, then z turned towards the camera.
         normals = (normals @ camera_to_world[:3, :3]) * np.array([1.0, 1.0, -1.0])
-        objects = object_ids[index].reshape(height, width)
-        normals = normals.reshape(height, width, 3)
+        normals, index = normals.reshape(height, width, 3), index.reshape(height, width)
+        sky = self.class_names.index(SKY) if SKY in self.class_names else 0
+        objects = np.array([surface.object_id for surface in self.surfaces] + [-1], dtype=np.int32)[index]
+        classes = np.array([surface.class_index for surface in self.surfaces] + [sky], dtype=np.uint8)[index]
         edges = boundaries(objects, normals)
-        parts = index.reshape(height, width)
-        jagged = np.flatnonzero(edges | boundaries(parts, normals))
+        jagged = np.flatnonzero(edges | boundaries(index, normals))
         rgb[jagged] = self._supersample(view, pixels[jagged])
+        # The lens softens silhouettes, too, which no texture filter reaches.
         rgb = cv2.GaussianBlur(rgb.reshape(height, width, 3), (0, 0), LENS, borderType=cv2.BORDER_REPLICATE)
-        return Frame(
-            rgb=(np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8),
-            depth=depth.reshape(height, width),
-            normals=normals,
-            object_id=objects,
-            classes=np.array(class_indices, dtype=np.uint8)[index].reshape(height, width),
-            edges=edges,
-        )
+        rgb = (np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8)
+        return Frame(rgb, depth.reshape(height, width), normals, objects, classes, edges)
 
     def _supersample(self, view: View, pixels: np.ndarray) -> np.ndarray:
         """Colours [N,3] of pixels [N,2], each the mean of four rays spread over its area."""
         colours = np.zeros((len(pixels), 3))
-        for part in _chunks(len(pixels)):
+        for start in range(0, len(pixels), CHUNK):
+            part = slice(start, start + CHUNK)
             samples = (pixels[part, None] + QUARTERS).reshape(-1, 2)  # [4N,2]
-            order = np.argsort(samples[:, 1], kind="stable")
-            rays = view.rays(samples[order])
-            index, depth = view.cast(rays)
-            shades = np.empty_like(rays.directions)
-            shades[order] = self._shade(view, rays, index, depth, np.zeros_like(shades))
+            rays = view.rays(samples)
+            shades = self._shade(view, rays, *view.cast(rays), np.zeros_like(rays.directions))
             colours[part] = shades.reshape(-1, len(QUARTERS), 3).mean(axis=1)
         return colours
 
@@ -139,9 +101,8 @@ class Scene:
         """Colours [N,3] of what the rays see; fills `normals` [N,3] with world normals where they see a surface."""
         distance = np.linalg.norm(rays.directions, axis=1)
         colours = self._sky(rays.directions / distance[:, None])
-        for number, chosen in _groups(index):
-            if number < 0:
-                continue
+        for number in np.unique(index[index >= 0]):
+            chosen = np.flatnonzero(index == number)
             surface = self.surfaces[number]
             directions = rays.directions[chosen]
             seen = view.surface_points(number, directions, depth[chosen])
@@ -176,24 +137,10 @@ class Scene:
         return horizon + share * (zenith - horizon)
 
 
-def _chunks(count: int) -> Iterator[slice]:
-    for start in range(0, count, CHUNK):
-        yield slice(start, min(start + CHUNK, count))
-
-
-def _groups(index: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Each value of `index` [N] with the positions that hold it."""
-    order = np.argsort(index, kind="stable")
-    values, starts = np.unique(index[order], return_index=True)
-    yield from zip(values.tolist(), np.split(order, starts[1:]), strict=True)
-
-
 def boundaries(ids: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """Bool [H,W]: both sides of where ids [H,W] change, or normals [H,W,3] by more than CREASE_DEGREES."""
     edges = np.zeros(ids.shape, dtype=bool)
-    for axis in (0, 1):
-        here = (slice(None, -1), slice(None)) if axis == 0 else (slice(None), slice(None, -1))
-        there = (slice(1, None), slice(None)) if axis == 0 else (slice(None), slice(1, None))
+    for here, there in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
         cosine = np.einsum("hwc,hwc->hw", normals[here], normals[there])
         crease = (ids[here] >= 0) & (cosine < np.cos(np.radians(CREASE_DEGREES)))
         change = (ids[here] != ids[there]) | crease

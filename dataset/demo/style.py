@@ -5,34 +5,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+Rgb = tuple[float, float, float]
+
 
 @dataclass(frozen=True)
 class Style:
-    """One look.
+    """One look; by default a clear, sunny afternoon with strong colours."""
 
-    Args:
-        sun_azimuth, sun_elevation: degrees; azimuth 0 shines from behind the camera, positive from its right.
-        sun, sky_light: RGB strength of the direct and of the all-round light.
-        hue_shift: in turns (0..1), added to every surface's hue.
-        saturation, value: factors on every surface's saturation and value.
-        contrast: factor on the strength of textures.
-        grain: factor on the wavelengths of textures.
-        haze: distance in metres at which air hides 63 % of a surface; infinite for clear air.
-        zenith, horizon: RGB of the sky; haze has the horizon's colour.
-    """
-
-    sun_azimuth: float
-    sun_elevation: float
-    sun: tuple[float, float, float]
-    sky_light: tuple[float, float, float]
-    hue_shift: float
-    saturation: float
-    value: float
-    contrast: float
-    grain: float
-    haze: float
-    zenith: tuple[float, float, float]
-    horizon: tuple[float, float, float]
+    sun_azimuth: float = 40.0  # degrees: 0 shines from behind the camera, positive from its right
+    sun_elevation: float = 48.0  # degrees
+    sun: Rgb = (0.62, 0.58, 0.50)  # strength of the direct light
+    sky_light: Rgb = (0.54, 0.56, 0.60)  # strength of the light from all round
+    hue_shift: float = 0.0  # turns, added to every surface's hue
+    saturation: float = 1.0  # factor on every surface's
+    value: float = 1.0  # factor on every surface's
+    contrast: float = 1.0  # factor on the strength of textures
+    grain: float = 1.0  # factor on the wavelengths of textures
+    haze: float = 600.0  # metres at which air hides 63 % of a surface; infinite for clear air
+    zenith: Rgb = (0.32, 0.55, 0.90)  # of the sky
+    horizon: Rgb = (0.74, 0.85, 0.96)  # of the sky, and of haze
 
     def colour(self, hue: float, saturation: float, value: float) -> np.ndarray:
         """RGB [3] in 0..1 of a surface with this hue (turns), saturation and value, as this style shows it."""
@@ -48,21 +39,7 @@ class Style:
 
 
 STYLES = {
-    # A clear, sunny afternoon with strong colours.
-    "source": Style(
-        sun_azimuth=40,
-        sun_elevation=48,
-        sun=(0.62, 0.58, 0.50),
-        sky_light=(0.54, 0.56, 0.60),
-        hue_shift=0.0,
-        saturation=1.0,
-        value=1.0,
-        contrast=1.0,
-        grain=1.0,
-        haze=600.0,
-        zenith=(0.32, 0.55, 0.90),
-        horizon=(0.74, 0.85, 0.96),
-    ),
+    "source": Style(),
     # A hazy, dull evening: light from the other side, washed-out and shifted colours, coarser textures.
     "target": Style(
         sun_azimuth=-65,

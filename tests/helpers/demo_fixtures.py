@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from dataset.demo.generate import generate
+from dataset.demo.world import World
 from tests.helpers.runs import arguments, train
 
 
 def _generate(factory: pytest.TempPathFactory, layout: str, size: tuple[int, int], **options: object) -> Path:
-    settings = {"scenes": 5, "val_scenes": 2, "frames_per_scene": 2, "seed": 7} | options
-    return generate(factory.mktemp("demo"), (layout,), size=size, **settings)[layout]
+    settings = {"scenes": 5, "val_scenes": 2, "frames": 2, "seed": 7} | options
+    return generate(factory.mktemp("demo"), (layout,), World(size=size, **settings))[layout]
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +41,7 @@ def demo_vkitti2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def demo_truth_cityscapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """256x128, 2 training scenes and 1 for validation, one annotated frame each, with exact geometry in `truth/`."""
-    return _generate(tmp_path_factory, "cityscapes", (256, 128), scenes=3, val_scenes=1, frames_per_scene=1, truth=True)
+    return _generate(tmp_path_factory, "cityscapes", (256, 128), scenes=3, val_scenes=1, frames=1, truth=True)
 
 
 @pytest.fixture(scope="session")
