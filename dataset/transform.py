@@ -1,4 +1,4 @@
-"""Geometry of a sample: resize (`dataset/resize.py`), crop and horizontal flip of image, maps and intrinsics, in order."""
+"""Geometry of a sample: resize (`dataset/resize.py`), crop and horizontal flip of image, maps, intrinsics, in order."""
 
 from dataclasses import dataclass
 from typing import Literal
