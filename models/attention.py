@@ -1,4 +1,4 @@
-"""xTAM, the cross-task attention: what one task's features tell about another's.
+"""xTAM, the cross-task attention: what one task's features say about another's.
 
 Lopes et al., WACV 2023, sec. 3.2: for a target task i and a source task j, a spatial cross-task attention (correlation)
 and a self-attention branch together give the feature of the direction j to i.
@@ -22,18 +22,16 @@ class SpatialCrossTaskAttention(nn.Module):
         channels: C, of both features.
         downscale: s, the attention runs on a grid coarser by it.
         use_alpha: scale the result by a learned weight per channel that starts at 0, so that an untrained exchange
-            says nothing.
+            changes nothing.
     """
 
     def __init__(self, *, channels: int, downscale: int, use_alpha: bool = True) -> None:
         super().__init__()
-        if downscale < 1:
-            raise ValueError(f"downscale must be 1 or more, got {downscale}")
         self.downscale = downscale
         self.query = ConvNormReLU(in_channels=channels, out_channels=channels)
         self.key = ConvNormReLU(in_channels=channels, out_channels=channels)
         self.value = ConvNormReLU(in_channels=channels, out_channels=channels)
-        self.alpha = nn.Parameter(self.query.conv.weight.new_zeros(1, channels, 1, 1)) if use_alpha else None
+        self.alpha = nn.Parameter(torch.zeros(1, channels, 1, 1)) if use_alpha else None
 
     def forward(self, target: Tensor, source: Tensor) -> Tensor:
         """Attend.
@@ -69,7 +67,7 @@ class DirectionFeature(nn.Module):
         channels: C, of both tasks' features.
         downscale: s, of the attention.
         use_attention: the spatial cross-task attention branch.
-        use_self_attention: the self-attention branch.
+        use_self_attention: the self-attention branch; at least one of the two.
         use_alpha: see `SpatialCrossTaskAttention`.
         full_self_attention: the self-attention branch keeps C channels, else C/2.
     """
@@ -85,8 +83,6 @@ class DirectionFeature(nn.Module):
         full_self_attention: bool = False,
     ) -> None:
         super().__init__()
-        if not (use_attention or use_self_attention):
-            raise ValueError("a direction feature needs the attention, the self-attention or both, got neither")
         self.extract = Conv2d(channels, channels, 3, padding=1)
         self.self_attention = None
         self.attention = None

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.attention import DirectionFeature
+from models.network import Exchange
 from utils.layers import ConvNormReLU
 
 
@@ -46,8 +47,6 @@ class TaskExchange(nn.Module):
 
     def __init__(self, *, sources: Sequence[str], channels: int, downscale: int, design: ExchangeDesign) -> None:
         super().__init__()
-        if not sources:
-            raise ValueError("an exchange needs two tasks or more, got one")
         self.combine = design.combine
         self.directions = nn.ModuleDict(
             {
@@ -78,7 +77,14 @@ class TaskExchange(nn.Module):
         return fused
 
 
-class ExchangeBlock(nn.ModuleDict):
+def exchange_block(
+    *,
+    tasks: Sequence[str],
+    channels: int,
+    downscale: int,
+    design: ExchangeDesign,
+    source_order: Mapping[str, Sequence[str]] | None = None,
+) -> Exchange:
     """The exchange between all tasks at one decoder level: a `TaskExchange` for each of them.
 
     Args:
@@ -87,46 +93,11 @@ class ExchangeBlock(nn.ModuleDict):
         downscale: s, of the attention.
         design: what the exchange is made of.
         source_order: the order of sources for targets that need another than the declared one.
-
-    Raises:
-        ValueError: fewer than two tasks, or an order that is not one of the target's other tasks.
     """
-
-    def __init__(
-        self,
-        *,
-        tasks: Sequence[str],
-        channels: int,
-        downscale: int,
-        design: ExchangeDesign,
-        source_order: Mapping[str, Sequence[str]] | None = None,
-    ) -> None:
-        orders = source_orders(tasks, source_order)
-        super().__init__(
-            {
-                target: TaskExchange(sources=sources, channels=channels, downscale=downscale, design=design)
-                for target, sources in orders.items()
-            }
-        )
-
-    def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """{task: [B,C,h,w]} -> {task: [B,C,h,w]}, all from the features as they came."""
-        return {target: exchange(features[target], features) for target, exchange in self.items()}
-
-
-def source_orders(tasks: Sequence[str], source_order: Mapping[str, Sequence[str]] | None) -> dict[str, tuple[str, ...]]:
-    """Target -> its sources: the other tasks as declared, or as `source_order` has them.
-
-    Raises:
-        ValueError: `source_order` names an unknown target, or does not hold each other task of a target once.
-    """
-    orders = {target: tuple(task for task in tasks if task != target) for target in tasks}
-    for target, sources in (source_order or {}).items():
-        if target not in orders:
-            raise ValueError(f"source_order names {target!r}, which is none of the tasks {list(tasks)}")
-        if sorted(sources) != sorted(orders[target]):
-            raise ValueError(
-                f"source_order of {target!r} must hold each of {list(orders[target])} once, got {list(sources)}"
-            )
-        orders[target] = tuple(sources)
-    return orders
+    orders = {target: [task for task in tasks if task != target] for target in tasks} | dict(source_order or {})
+    return Exchange(
+        {
+            target: TaskExchange(sources=sources, channels=channels, downscale=downscale, design=design)
+            for target, sources in orders.items()
+        }
+    )
