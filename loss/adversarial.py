@@ -63,12 +63,7 @@ def domain_bce(logits: Tensor, domain: int) -> Tensor:
     """Binary cross entropy of a discriminator's logits (any shape) against one domain everywhere, a scalar.
 
     A discriminator D minimises `domain_bce(D(source map), SOURCE)` and `domain_bce(D(target map), TARGET)`.
-
-    Raises:
-        ValueError: for a domain other than SOURCE and TARGET.
     """
-    if domain not in (SOURCE, TARGET):
-        raise ValueError(f"domain must be SOURCE ({SOURCE}) or TARGET ({TARGET}), got {domain!r}")
     return F.binary_cross_entropy_with_logits(logits.float(), torch.full_like(logits, domain, dtype=torch.float32))
 
 

@@ -19,7 +19,8 @@ class VideoDepth(nn.Module):
 
     Args:
         main: the multi-task network.
-        pose_net: made for two frames and motions (`pairs`), or for all of `frame_ids` and a motion per neighbour (`all`).
+        pose_net: made for two frames and two motions (`pairs`), or for all of `frame_ids` and a motion per neighbour
+            (`all`).
         frame_ids: offsets of the frames, 0 (the image itself) among them.
         pose_model_input: `pairs`, each neighbour with the image; `all`, all frames at once.
     """

@@ -26,8 +26,8 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise UserError(
-                f"{file} is no dict of named tensors: its entry {name!r} is a {type(value).__name__}. Of a training run's "
-                "files, weights are in best_model.pkl and model_<step>.pkl, not in resume.pkl"
+                f"{file} is no dict of named tensors: its entry {name!r} is a {type(value).__name__}. Of a training "
+                "run's files, weights are in best_model.pkl and model_<step>.pkl, not in resume.pkl"
             )
     return dict(state)
 
