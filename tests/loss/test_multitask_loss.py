@@ -8,7 +8,7 @@ from loss.base import TaskLoss
 from loss.build import build_loss
 from loss.depth import BerhuLoss, L1DepthLoss
 from loss.edges import EdgesLoss
-from loss.multitask import MultiTaskLoss, SupervisedTask
+from loss.multitask import MultiTaskLoss
 from loss.normals import NormalsLoss, StoredNormalsLoss
 from loss.semseg import CrossEntropyLoss
 from tests.helpers.forbid_sync import ForbidSync
@@ -139,7 +139,7 @@ def test_autocast_chooses_no_precision_inside_a_loss(batch, predictions):
     probe = AutocastProbe()
     with torch.autocast("cpu", torch.bfloat16):
         assert probe(predictions["semseg"][0].bfloat16(), batch) == 1
-        losses = MultiTaskLoss(tasks={"semseg": SupervisedTask(probe, {1: 3.0})})(predictions, batch)
+        losses = MultiTaskLoss(losses={"semseg": probe}, weights={"semseg": {1: 3.0}})(predictions, batch)
     assert losses["total"] == 3
 
 
@@ -165,14 +165,6 @@ def test_everything_masked_is_zero_with_zero_gradients(batch, predictions):
     losses["total"].backward()
     assert all(value.item() == 0 for value in losses.values())
     assert not any(p.grad.any() for scales in predictions.values() for p in scales.values() if p.grad is not None)
-
-
-def test_missing_prediction_is_named(batch, predictions):
-    loss = loss_of(depth={"loss": "berhu", "kwargs": {"scales": [0, 3]}})
-    with pytest.raises(ValueError, match=r"the loss of depth needs its scale 3, predicted are \[0, 1\]"):
-        loss(predictions, batch)
-    with pytest.raises(ValueError, match=r"the loss of depth needs its scale 0, predicted are \[\]"):
-        loss({"semseg": predictions["semseg"]}, batch)
 
 
 class TestBuild:
@@ -206,9 +198,3 @@ class TestBuild:
     def test_photometric_task_alone_gives_a_total_of_zero(self, batch):
         losses = loss_of(disp={"loss": "ssde", "kwargs": {"scales": [0]}})({"disp": {}}, batch)
         assert list(losses) == ["total"] and losses["total"].item() == 0
-
-    def test_guards_of_a_supervised_task(self):
-        with pytest.raises(ValueError, match="at least one scale"):
-            SupervisedTask(CrossEntropyLoss(), {})
-        with pytest.raises(ValueError, match=r"not be negative, got \{0: -1.0\}"):
-            SupervisedTask(CrossEntropyLoss(), {0: -1.0})

@@ -83,25 +83,3 @@ def test_does_not_wait_for_the_device(labels):
     metric = SemsegMetric(class_names=NAMES)
     with ForbidSync():
         metric.update(*labels)
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "message"),
-    [
-        ({"class_names": ()}, r"at least one name, each once, got \[\]"),
-        ({"class_names": ("a", "a")}, r"each once, got \['a', 'a'\]"),
-        (
-            {"class_names": NAMES, "subsets": {"13": (0, 4)}},
-            r"subset '13' must list train ids within 0..3, got \[0, 4\]",
-        ),
-        ({"class_names": NAMES, "subsets": {"13": ()}}, r"subset '13' must list train ids"),
-    ],
-)
-def test_guards(kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        SemsegMetric(**kwargs)
-
-
-def test_scores_of_other_classes_are_refused():
-    with pytest.raises(ValueError, match="scores of 5 classes where 4 are measured"):
-        SemsegMetric(class_names=NAMES).update(torch.randn(1, 5, 3, 3), torch.zeros(1, 3, 3, dtype=torch.int64))

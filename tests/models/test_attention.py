@@ -130,15 +130,3 @@ def test_nothing_is_made_that_grows_with_the_square_of_the_positions(memory_form
         return record.numel
 
     assert 8 * 64 * 64 <= largest(64) and largest(128) <= 2.2 * largest(64)
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"downscale": 0}, "downscale must be 1 or more, got 0"),
-        ({"downscale": 1, "use_attention": False, "use_self_attention": False}, "got neither"),
-    ],
-)
-def test_impossible_directions_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        DirectionFeature(channels=4, **options)

@@ -121,14 +121,3 @@ def test_pretrain_of_an_unknown_name():
     setup = narrow_setup(model={"pretrain": "imagenet"})
     with pytest.raises(UserError, match="setup.model.pretrain: 'imagenet' is neither 'imnet' nor 'none' nor a weights"):
         build_model(setup, pretrained=True)
-
-
-@pytest.mark.parametrize(
-    "setup, message",
-    [
-        (narrow_setup(model={"use_dilation": [False, False, True]}), "resnet18 has no dilated form"),
-    ],
-)
-def test_options_that_do_not_go_together_are_the_users_mistake(setup, message):
-    with pytest.raises(UserError, match=message):
-        build_model(setup, pretrained=False)

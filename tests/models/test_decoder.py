@@ -141,32 +141,6 @@ def test_regression_is_a_sigmoid_of_a_padded_convolution():
         assert head(feats)[2].dtype == torch.float32
 
 
-def test_images_too_small_to_pad_are_refused():
-    with pytest.raises(ValueError, match="1x3"):
-        make()(features(STRIDES["resnet18"], 32, 96))
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"num_ch_dec": (4,)}, "num_ch_dec must have 2 to 5 entries, got 1"),
-        ({"num_ch_dec": (4,) * 6}, "num_ch_dec must have 2 to 5 entries, got 6"),
-        ({"active_scales": []}, r"active_scales must hold each scale once, at least one, got \[\]"),
-        ({"active_scales": [0, 0]}, r"active_scales must hold each scale once.*\[0, 0\]"),
-        ({"active_scales": [0, 5]}, r"levels of the decoder, 0 to 4, got \[0, 5\]"),
-        ({"active_scales": [4], "num_ch_dec": (4, 4)}, r"levels of the decoder, 0 to 1, got \[4\]"),
-        ({"n_project_skip_ch": 0}, "n_project_skip_ch must be positive, or -1.*got 0"),
-        (
-            {"aspp": ASPP(in_channels=9, out_channels=7, rates=(1,))},
-            r"the ASPP gives 7 channels, num_ch_dec\[4\] says 6",
-        ),
-    ],
-)
-def test_impossible_decoders_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        make(**options)
-
-
 def test_deeplab_head_upsamples_bilinearly_to_the_image():
     head = DeepLabHead(in_channels=9, num_out_ch=3, upsampling=16).eval()
     feats = features()

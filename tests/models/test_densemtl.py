@@ -1,4 +1,3 @@
-import pytest
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -103,18 +102,3 @@ def test_channels_last_goes_all_the_way_without_copies():
         weights = [torch.randn_like(output) for output in outputs]
         sum((output * weight).sum() for output, weight in zip(outputs, weights, strict=True)).backward()
     assert recorder.found == []
-
-
-@pytest.mark.parametrize(
-    "sections, exchanges, message",
-    [
-        ([[4, 3, 2], [0]], {}, r"must be the levels \[4, 3, 2, 1, 0\] of the a head"),
-        ([[4, 3, 1, 2], [0]], {}, r"got \[\[4, 3, 1, 2\], \[0\]\]"),
-        ([[4, 3, 2, 1, 0], []], {}, "every decoder section needs a level"),
-        ([[4, 3, 2, 1], [0]], {2: Shift(0.0)}, r"at the ends \[1\] of all but the last section, got \[2\]"),
-        ([[4, 3, 2, 1], [0]], {0: Shift(0.0)}, r"got \[0\]"),
-    ],
-)
-def test_impossible_sections_are_refused(sections, exchanges, message):
-    with pytest.raises(ValueError, match=message):
-        parts(sections, exchanges)

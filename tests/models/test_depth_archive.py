@@ -94,10 +94,6 @@ def test_a_decoder_takes_only_what_has_its_shape(tmp_path: Path, archive: dict[s
     assert changed == [f"{layer}.conv.{weight}" for layer in layers for weight in ("weight", "bias")]
 
 
-def test_nothing_is_read_without_pretrained(tmp_path: Path):
-    assert isinstance(build_model(make_setup(), pretrained=False, download_dir=tmp_path), VideoDepth)
-
-
 def test_missing_files_name_themselves_their_source_and_the_way_without(
     tmp_path: Path, archive: dict[str, dict[str, Tensor]]
 ):

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from vendor.advent.entropy import self_information
-from vendor.advent.schedule import poly_factor
 
 
 def test_uniform_prediction_has_entropy_one_in_equal_parts():
@@ -43,23 +42,3 @@ def test_equals_the_formula_on_probabilities():
 
 def test_half_precision_logits_give_float32():
     assert self_information(torch.zeros(1, 2, 1, 1, dtype=torch.bfloat16)).dtype == torch.float32
-
-
-def test_one_class_has_no_entropy():
-    with pytest.raises(ValueError, match="at least 2 classes, got 1"):
-        self_information(torch.zeros(1, 1, 2, 2))
-
-
-@pytest.mark.parametrize(("step", "expected"), [(0, 1.0), (50, 0.5**0.9), (99, 0.01**0.9), (100, 0.0), (150, 0.0)])
-def test_poly_factor(step: int, expected: float):
-    assert poly_factor(step, 100) == pytest.approx(expected)
-
-
-def test_poly_power():
-    assert poly_factor(25, 100, power=2) == pytest.approx(0.5625)
-
-
-@pytest.mark.parametrize(("step", "max_steps", "message"), [(1, 0, "max_steps .* got 0"), (-1, 9, "step .* got -1")])
-def test_poly_factor_refuses_nonsense(step: int, max_steps: int, message: str):
-    with pytest.raises(ValueError, match=message):
-        poly_factor(step, max_steps)

@@ -58,8 +58,3 @@ def test_two_bottlenecks_parameter_count():
 
 def test_no_projection_where_the_channels_agree():
     assert not any(isinstance(m, nn.Sequential) for m in two_bottlenecks(in_channels=8, channels=8)[0].modules())
-
-
-def test_two_bottlenecks_refuses_a_width_that_cannot_be_quartered():
-    with pytest.raises(ValueError, match="multiple of 4, got 10"):
-        two_bottlenecks(in_channels=8, channels=10)
