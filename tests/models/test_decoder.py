@@ -81,14 +81,6 @@ def test_merge_is_upsampling_concatenation_and_convolution(size, with_skip):
     torch.testing.assert_close(block(x, skip, size), F.elu(F.conv2d(padded, block.conv.weight, block.conv.bias)))
 
 
-def test_level_zero_doubles_and_others_follow_the_finer_feature():
-    level = make().levels["0"]
-    assert level(torch.randn(2, WIDTHS[1], 4, 6), None).shape == (2, WIDTHS[0], 8, 12)
-    level = make().levels["2"]
-    for size in [(4, 6), (8, 12)]:
-        assert level(torch.randn(2, WIDTHS[3], 4, 6), torch.randn(2, ENCODER[1], *size)).shape == (2, WIDTHS[2], *size)
-
-
 def test_sizes_no_multiple_of_the_stride_follow_the_encoder():
     strided = [torch.randn(2, c, -(-45 // s), -(-70 // s)) for c, s in zip(ENCODER, STRIDES["resnet18"], strict=True)]
     result = make(active_scales=[0, 1, 2])(strided)

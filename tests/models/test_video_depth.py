@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from models.build import build_model
 from models.pose import PoseNet
 from models.video_depth import VideoDepth
-from tests.helpers.model_setups import setup_section
-from utils.config.schema.setup import SetupConfig
+from tests.helpers.model_setups import narrow_setup
 from utils.geometry import rigid_transform
 
 
@@ -111,40 +110,29 @@ def test_video_runs_the_encoder_once_and_gives_its_feature():
     assert (model.tasks, model.scales) == (("disp",), {"disp": (0,)})
 
 
-def make_setup(
-    *,
-    name: str = "ours-cxatt_monodepth",
-    backbone: str = "resnet18",
-    widths: Sequence[int] = (8, 8, 8, 16, 16),
-    **model: object,
-) -> SetupConfig:
-    head = {"num_ch_dec": list(widths), "intermediate_aspp": True}
-    tasks = {
-        "semseg": {"kwargs": {**head, "num_out_ch": 16, "active_scales": [0, 2]}},
-        "disp": {"kwargs": {**head, "num_out_ch": 1, "active_scales": [0, 1, 2, 3], "is_regression": True}},
-    }
-    model = {"backbone": backbone, "tasks": tasks, **model}
-    return setup_section(name, model)
+def make(name: str = "ours_monodepth", data_frames: Sequence[int] = (0, -1, 1), **pose_kwargs: object) -> VideoDepth:
+    model = {"pose_kwargs": pose_kwargs} if pose_kwargs else {}
+    setup = narrow_setup(("semseg", "disp"), name=name, model=model, is_regression=True)
+    return build_model(setup, pretrained=False, frame_ids=data_frames)
 
 
 @pytest.mark.parametrize(("pose_model_input", "shape"), [("pairs", (64, 6, 7, 7)), ("all", (64, 9, 7, 7))])
 def test_builder_follows_pose_kwargs(pose_model_input: str, shape: tuple[int, ...]):
-    setup = make_setup(pose_kwargs={"pose_model_input": pose_model_input, "freeze": True})
-    model = build_model(setup, pretrained=False)
+    model = make(pose_model_input=pose_model_input, freeze=True)
     assert model.pose_net.encoder.conv1.weight.shape == shape
     assert not any(p.requires_grad for p in model.pose_net.parameters())
+    assert not model.train().pose_net.encoder.training
     assert all(p.requires_grad for p in model.main.parameters())
 
 
 def test_builder_takes_the_datasets_frames_unless_pose_kwargs_has_its_own():
-    setups = make_setup(), make_setup(pose_kwargs={"frame_ids": [0, 1]})
-    built = [build_model(setup, pretrained=False, frame_ids=(0, -2, 2)) for setup in setups]
-    assert [model.frame_ids for model in built] == [(-2, 0, 2), (0, 1)]
+    assert make(data_frames=(0, -2, 2)).frame_ids == (-2, 0, 2)
+    assert make(data_frames=(0, -2, 2), frame_ids=[0, 1]).frame_ids == (0, 1)
 
 
 @pytest.mark.parametrize("name", ["baseline_monodepth", "padnet_monodepth", "3ways_monodepth", "ours_monodepth"])
 def test_every_method_learns_depth_from_video(name: str):
-    model = build_model(make_setup(name=name), pretrained=False).eval()
+    model = make(name).eval()
     image = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         predictions, transforms, _ = model.forward_video(image, {offset: image for offset in (-1, 0, 1)})
