@@ -6,6 +6,9 @@ and a self-attention branch together give the feature of the direction j to i.
 Shapes: B batch, C channels, (h, w) size of the level, s downscale, N = (h/s)(w/s) positions attended to.
 """
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,6 +16,26 @@ from torch import Tensor, nn
 from utils.convolution import Conv2d
 from utils.layers import ConvNormReLU
 from vendor.mtlpt.attention import SigmoidAttention
+
+
+@dataclass(frozen=True)
+class ExchangeDesign:
+    """What an exchange is made of; the defaults are the paper's full model.
+
+    Attributes:
+        attention: the spatial cross-task attention branch (`SxTAM` in configs).
+        self_attention: the self-attention branch (`SA`); at least one of the two.
+        alpha: a learned weight per channel on the attention (`no_alpha` drops it).
+        full_self_attention: the self-attention keeps all channels (`full_sa`), else half of them.
+        combine: the messages of the others are added to the task's own feature (`add`), multiply it (`prod`), or are
+            concatenated with it (neither word).
+    """
+
+    attention: bool = True
+    self_attention: bool = True
+    alpha: bool = True
+    full_self_attention: bool = False
+    combine: Literal["add", "prod", "concat"] = "add"
 
 
 class SpatialCrossTaskAttention(nn.Module):
@@ -66,33 +89,21 @@ class DirectionFeature(nn.Module):
     Args:
         channels: C, of both tasks' features.
         downscale: s, of the attention.
-        use_attention: the spatial cross-task attention branch.
-        use_self_attention: the self-attention branch; at least one of the two.
-        use_alpha: see `SpatialCrossTaskAttention`.
-        full_self_attention: the self-attention branch keeps C channels, else C/2.
+        design: which branches there are, and of what form.
     """
 
-    def __init__(
-        self,
-        *,
-        channels: int,
-        downscale: int,
-        use_attention: bool = True,
-        use_self_attention: bool = True,
-        use_alpha: bool = True,
-        full_self_attention: bool = False,
-    ) -> None:
+    def __init__(self, *, channels: int, downscale: int, design: ExchangeDesign) -> None:
         super().__init__()
         self.extract = Conv2d(channels, channels, 3, padding=1)
         self.self_attention = None
         self.attention = None
         width = 0
-        if use_self_attention:
-            own = channels if full_self_attention else channels // 2
+        if design.self_attention:
+            own = channels if design.full_self_attention else channels // 2
             self.self_attention = SigmoidAttention(in_channels=channels, out_channels=own)
             width += own
-        if use_attention:
-            self.attention = SpatialCrossTaskAttention(channels=channels, downscale=downscale, use_alpha=use_alpha)
+        if design.attention:
+            self.attention = SpatialCrossTaskAttention(channels=channels, downscale=downscale, use_alpha=design.alpha)
             width += channels
         self.project = ConvNormReLU(in_channels=width, out_channels=channels)
 

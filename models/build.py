@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from models.attention import ExchangeDesign
 from models.baseline import Baseline
 from models.decoder import Decoder
 from models.deeplab import DeepLabHead
 from models.densemtl import DenseMTL
 from models.depth_archive import FILES, PROJECT, PUBLISHED_ARCHIVE, load_archive
 from models.encoder import Encoder
-from models.exchange import ExchangeDesign, exchange_block
+from models.exchange import exchange_block
 from models.network import MultiTaskNetwork
 from models.padnet import PADNet, PADNetHead
 from models.pose import PoseNet

@@ -62,7 +62,7 @@ def _fill_decoder(head: Decoder, depth: Mapping[str, Tensor]) -> tuple[int, int]
     names = decoder_names(head)
     own = {name: value for name, value in head.state_dict().items() if not name.startswith("predictions.")}
     found = {name: depth[rename(name, names)] for name in own if rename(name, names) in depth}
-    # Module by module: a bias of the right shape is worth nothing beside a weight of the wrong one.
+    # Module by module: a bias that fits is useless where its weight does not.
     misfits = {
         name.rpartition(".")[0] for name, value in own.items() if name not in found or found[name].shape != value.shape
     }

@@ -4,35 +4,13 @@ Lopes et al., WACV 2023, sec. 3.3 and the ablations of sec. 4.3.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from models.attention import DirectionFeature
+from models.attention import DirectionFeature, ExchangeDesign
 from models.network import Exchange
 from utils.layers import ConvNormReLU
-
-
-@dataclass(frozen=True)
-class ExchangeDesign:
-    """What an exchange is made of; the defaults are the paper's full model.
-
-    Attributes:
-        attention: the spatial cross-task attention branch (`SxTAM` in configs).
-        self_attention: the self-attention branch (`SA`).
-        alpha: a learned weight per channel on the attention (`no_alpha` drops it).
-        full_self_attention: the self-attention keeps all channels (`full_sa`), else half of them.
-        combine: the messages of the others are added to the task's own feature (`add`), multiply it (`prod`), or are
-            concatenated with it (neither word).
-    """
-
-    attention: bool = True
-    self_attention: bool = True
-    alpha: bool = True
-    full_self_attention: bool = False
-    combine: Literal["add", "prod", "concat"] = "add"
 
 
 class TaskExchange(nn.Module):
@@ -49,17 +27,7 @@ class TaskExchange(nn.Module):
         super().__init__()
         self.combine = design.combine
         self.directions = nn.ModuleDict(
-            {
-                source: DirectionFeature(
-                    channels=channels,
-                    downscale=downscale,
-                    use_attention=design.attention,
-                    use_self_attention=design.self_attention,
-                    use_alpha=design.alpha,
-                    full_self_attention=design.full_self_attention,
-                )
-                for source in sources
-            }
+            {source: DirectionFeature(channels=channels, downscale=downscale, design=design) for source in sources}
         )
         n_parts = len(sources) + (1 if design.combine == "concat" else 0)
         self.fuse = ConvNormReLU(in_channels=n_parts * channels, out_channels=channels)

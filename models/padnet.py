@@ -20,7 +20,7 @@ INITIAL, FINAL = 2, 0  # scale names of the two predictions
 
 
 class PADNetHead(Head):
-    """What one task has of its own: the first prediction and, unless it is auxiliary, the second.
+    """The modules of one task: the first prediction and, unless it is auxiliary, the second.
 
     Args:
         in_channels: channels of the encoder's last feature.

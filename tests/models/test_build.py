@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
+from models.attention import ExchangeDesign
 from models.build import build_model, exchange_design
 from models.densemtl import DenseMTL
 from models.encoder import Encoder
-from models.exchange import ExchangeDesign
 from models.padnet import PADNet
 from models.video_depth import VideoDepth
 from tests.helpers.model_setups import narrow_setup, paper_setup, single_task_setup, video_setup

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.exchange import ExchangeDesign, TaskExchange, exchange_block
+from models.attention import ExchangeDesign
+from models.exchange import TaskExchange, exchange_block
 from models.network import Exchange
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,7 +84,8 @@ def test_all_targets_see_the_features_as_they_came():
 def test_outputs_do_not_depend_on_the_hash_seed():
     script = """
 import torch
-from models.exchange import ExchangeDesign, exchange_block
+from models.attention import ExchangeDesign
+from models.exchange import exchange_block
 torch.manual_seed(0)
 block = exchange_block(tasks=("semseg", "depth", "normals", "edges"), channels=2, downscale=1, design=ExchangeDesign())
 out = block({task: torch.randn(1, 2, 4, 4) for task in block})
