@@ -96,9 +96,8 @@ def _build_network(setup: SetupConfig) -> MultiTaskNetwork:
 def _head(backbone: Encoder, cfg: TaskConfig) -> Decoder | DeepLabHead:
     if cfg.head == "padnet+":
         return _decoder(backbone, cfg.kwargs)
-    return DeepLabHead(
-        in_channels=backbone.channels[-1], num_out_ch=cfg.kwargs.num_out_ch, upsampling=backbone.reductions[-1]
-    )
+    channels, stride = backbone.channels[-1], backbone.reductions[-1]
+    return DeepLabHead(in_channels=channels, num_out_ch=cfg.kwargs.num_out_ch, upsampling=stride)
 
 
 def _padnet_head(backbone: Encoder, cfg: TaskConfig) -> PADNetHead:

@@ -24,15 +24,10 @@ PROJECT = "https://github.com/lhoyer/improving_segmentation_with_selfsupervised_
 
 
 def load_archive(folder: Path, main: MultiTaskNetwork, pose_net: PoseNet) -> None:
-    """Fill encoder, pose network and every skip decoder.
+    """Fill encoder, pose network and every skip decoder from an archive.
 
     The encoders and the pose decoder must fit. A task's decoder takes the layers that agree with it in name and shape,
     but for the predictions, which are the task's own.
-
-    Args:
-        folder: the archive.
-        main: the multi-task network.
-        pose_net: the pose network.
 
     Raises:
         UserError: files that are damaged or do not fit.

@@ -94,11 +94,7 @@ class Encoder(nn.Module):
         """Take the weights of a torchvision classifier of the same name; its own classifier `fc` is left out.
 
         Stacked images: the first convolution is repeated for each and divided by their number, so that equal images
-        give the feature of one.
-
-        Args:
-            state: weights in torchvision's names.
-            source: what they are, for the error.
+        give the feature of one. `source` names the weights in the error.
 
         Raises:
             UserError: lists missing, unexpected and misshapen names.

@@ -72,12 +72,7 @@ def mismatches(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> l
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
-    """Copy weights into a module that has exactly these names and shapes.
-
-    Args:
-        module: the module to fill.
-        state: its weights.
-        source: what the weights are, for the error.
+    """Copy weights into a module that has exactly these names and shapes; `source` names them in the error.
 
     Raises:
         UserError: lists missing, unexpected and misshapen names; the module is left as it was.

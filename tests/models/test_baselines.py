@@ -28,15 +28,6 @@ def test_baseline_is_a_head_per_task_on_the_last_feature():
     assert torch.equal(model.decode(changed, (64, 96))["depth"][0], predictions["depth"][0])
 
 
-def test_baseline_with_skip_decoders_equals_them_alone():
-    model = build_model(narrow_setup(name="baseline"), pretrained=False).eval()
-    image = torch.rand(2, 3, 64, 64)
-    predictions = model(image)
-    assert model.scales == {"semseg": (0, 1), "depth": (0, 1)}
-    alone = model.heads["depth"](model.backbone(image))
-    assert all(torch.equal(predictions["depth"][scale], alone[scale]) for scale in (0, 1))
-
-
 @pytest.mark.parametrize("name", ["padnet+", "3ways"])
 def test_three_ways_exchanges_between_levels_2_and_1(name):
     model = build_model(narrow_setup(["semseg", "depth", "edges"], name=name), pretrained=False).eval()

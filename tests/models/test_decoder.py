@@ -102,13 +102,6 @@ def test_projected_skips():
     assert head(feats)[0].shape == (2, 3, 64, 96)
 
 
-def test_fewer_levels_open_on_the_last_feature_too():
-    head = make(num_ch_dec=WIDTHS[:4])
-    assert head.level_order == (3, 2, 1, 0)
-    assert head.levels["3"].enter.conv.in_channels == ENCODER[-1]
-    assert head(features())[0].shape == (2, 3, 64, 96)
-
-
 def test_batch_norm_and_dropout_of_channels_in_every_block():
     block = ConvBlock(in_channels=3, out_channels=40, batch_norm=True, dropout=0.5)
     x = torch.randn(4, 3, 8, 8) * 5 + 2
