@@ -23,7 +23,6 @@ from torch.utils.data import Dataset
 from loss.adversarial import (
     SOURCE,
     TARGET,
-    adversarial_loss,
     alignment_map,
     domain_accuracy,
     domain_bce,
@@ -155,7 +154,7 @@ class Adaptation(Setting):
             output.discriminator.requires_grad_(False)
             with self.precision.autocast():
                 logits = output.discriminator(seen)
-            adversarial = adversarial_loss(logits)
+            adversarial = domain_bce(logits, SOURCE)
             self.precision.backward(adversarial * (self.options.adversarial_weight * share / len(self.aligned)))
             output.discriminator.requires_grad_(True)
             maps[output.name] = seen.detach()

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from utils.config.schema.types import (
-    Integer,
+    Frames,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
@@ -68,7 +68,7 @@ class PhotometricKwargs(DepthKwargs):
     no_ssim: bool = Field(False, description="Compare colours alone.")
     avg_reprojection: bool = Field(False, description="Mean over the frames in place of the minimum.")
     disable_automasking: bool = Field(False, description="Also learn from pixels that do not move.")
-    frame_ids: list[Integer] | None = Field(None, description="Frames that are warped; default: data.frame_ids.")
+    frame_ids: Frames | None = Field(None, description="Frames that are warped; default: data.frame_ids.")
     num_scales: PositiveInt | None = Field(None, description="No effect: sizes come from the batch.")
     batch_size: PositiveInt | None = Field(None, description="No effect: sizes come from the batch.")
     width: PositiveInt | None = Field(None, description="No effect: sizes come from the batch.")
