@@ -86,20 +86,20 @@ def test_three_steps_and_three_more_are_six(tmp_path, monkeypatch, seen):
     seen_straight, seen[:] = list(seen), []
     train("parted", 3)
     torch.manual_seed(999)  # what happens between the two runs must not matter
-    progress, setting, random = train("parted", 6, "--resume")
+    progress, strategy, random = train("parted", 6, "--resume")
 
     assert seen == seen_straight and len(seen) == 6
-    assert_same(setting, straight[1])
+    assert_same(strategy, straight[1])
     assert_same(random, straight[2])
     assert progress.batches == straight[0].batches == {"source": 6, "target": 6}
     judges = [f"discriminator_{name}" for name in ADAPTED]
-    assert [sorted(setting[kind]) for kind in ("networks", "optimizers", "schedulers")] == [
+    assert [sorted(strategy[kind]) for kind in ("networks", "optimizers", "schedulers")] == [
         sorted(["model", *judges])
     ] * 3
     for judge in judges:
-        assert all("exp_avg" in state for state in setting["optimizers"][judge]["state"].values())
-        assert setting["optimizers"][judge]["param_groups"][0]["lr"] == pytest.approx(1e-4 * (1 - 6 / 10) ** 0.9)
-    assert setting["optimizers"]["model"]["param_groups"][0]["lr"] == pytest.approx(1e-3 / 2)  # as configured
+        assert all("exp_avg" in state for state in strategy["optimizers"][judge]["state"].values())
+        assert strategy["optimizers"][judge]["param_groups"][0]["lr"] == pytest.approx(1e-4 * (1 - 6 / 10) ** 0.9)
+    assert strategy["optimizers"]["model"]["param_groups"][0]["lr"] == pytest.approx(1e-3 / 2)  # as configured
     _each_stream_goes_round_on_its_own(seen)
 
 

@@ -38,7 +38,7 @@ def first_state(monkeypatch) -> dict[str, torch.Tensor]:
     original = Loop.run
 
     def run(self):
-        state.update({name: value.clone() for name, value in self.setting.model.state_dict().items()})
+        state.update({name: value.clone() for name, value in self.strategy.model.state_dict().items()})
         return original(self)
 
     monkeypatch.setattr(Loop, "run", run)

@@ -63,9 +63,9 @@ def test_three_steps_and_three_more_are_six(tmp_path, monkeypatch, seen, workers
     torch.manual_seed(999)  # what happens between the two runs must not matter
     resumed = train("parted", 6, "--resume")
     assert seen == seen_straight and len(seen) == 6
-    progress, setting, random = resumed
+    progress, strategy, random = resumed
     assert progress.step == 6
-    assert_same(setting, straight[1])
+    assert_same(strategy, straight[1])
     assert_same(random, straight[2])
     assert progress.batches == straight[0].batches == {"source": 6}
 

@@ -11,7 +11,7 @@ from models.encoder import Encoder
 from models.pose import PoseNet
 from tests.helpers.runs import fails, only_run_folder, run_here
 from tests.helpers.video_runs import ADAM, experiment, log_lines, one_step, record_learned, record_steps, words
-from training.build import build_setting
+from training.build import build_strategy
 from training.distributed import Processes
 from training.state import load_state
 from utils.constants import IGNORE_INDEX
@@ -180,9 +180,9 @@ def test_frozen_parts_do_not_learn(monkeypatch, logs, learned):
     options = {"setup__model__freeze_backbone": True, "setup__model__pose_kwargs": "{freeze: True}"}
     assert run_here(monkeypatch, *words(**options)) == 0
     assert learned and all(name.startswith(("main.heads.", "main.exchanges.")) for name in learned)
-    _, setting, _ = load_state(only_run_folder(logs) / "resume.pkl")
+    _, strategy, _ = load_state(only_run_folder(logs) / "resume.pkl")
     torch.manual_seed(0)
-    state = setting["networks"]["model"]
+    state = strategy["networks"]["model"]
     fresh = build_model(experiment(**options).config.setup, pretrained=False).state_dict()
     for name, value in state.items():
         if name.startswith(("main.backbone.", "pose_net.")) and "running_" in name:
@@ -222,14 +222,14 @@ def test_the_published_experiment_takes_a_step_at_a_small_size():
     """ResNet-101 and all: the values of the paper's file, but for sizes and where weights start from."""
     options = {"data__crop_w": 64, "data__crop_h": 64, "setup__model__pretrain": "none", "optim": ADAM}
     loaded = experiment(config=FULL_CONFIG, **options)
-    setting, _ = build_setting(loaded, torch.device("cpu"), Processes(), resumes=False)
-    assert sum(parameter.numel() for parameter in setting.model.parameters()) == 99_904_944
-    dataset = setting.datasets["source"]
+    strategy, _ = build_strategy(loaded, torch.device("cpu"), Processes(), resumes=False)
+    assert sum(parameter.numel() for parameter in strategy.model.parameters()) == 99_904_944
+    dataset = strategy.datasets["source"]
     batch = torch.utils.data.default_collate([dataset[0], dataset[1]])
-    before = {name: value.clone() for name, value in setting.model.state_dict().items() if "predictions" in name}
-    setting.train()
-    losses = setting.backward({"source": batch}, step=1, share=1.0)
-    setting.update()
+    before = {name: value.clone() for name, value in strategy.model.state_dict().items() if "predictions" in name}
+    strategy.train()
+    losses = strategy.backward({"source": batch}, step=1, share=1.0)
+    strategy.update()
     assert all(value.isfinite() for value in losses.values()) and 0 < losses["disp"] < 1
-    after = setting.model.state_dict()
+    after = strategy.model.state_dict()
     assert before and not any(torch.equal(after[name], value) for name, value in before.items())

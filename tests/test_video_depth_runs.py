@@ -131,11 +131,11 @@ def test_three_steps_and_three_more_are_six(tmp_path, monkeypatch, seen):
     torch.manual_seed(999)  # what happens between the two runs must not matter
     resumed = train("parted", 6, "--resume")
     assert [batch["filename"] for batch, _ in seen] == images and len(images) == 6
-    (progress, setting, random), (_, setting_straight, random_straight) = (
+    (progress, strategy, random), (_, strategy_straight, random_straight) = (
         load_state(folder / "resume.pkl") for folder in (resumed, straight)
     )
     assert progress.step == 6 and progress.batches == {"source": 6}
-    assert_same(setting, setting_straight)
+    assert_same(strategy, strategy_straight)
     assert_same(random, random_straight)
 
 

@@ -30,7 +30,7 @@ from loss.adversarial import (
     inverse_depth_range,
 )
 from loss.multitask import MultiTaskLoss
-from training.setting import Batch, Engine, Setting, detached
+from training.strategy import Batch, Engine, Strategy, detached
 from training.tasks import Task
 from utils.visualize import Captioned, color_image, panel
 
@@ -67,7 +67,7 @@ class AdaptationOptions:
     discriminator_weight: float
 
 
-class Adaptation(Setting):
+class Adaptation(Strategy):
     """Source supervision plus adversarial alignment of the target.
 
     Args:

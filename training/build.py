@@ -1,4 +1,4 @@
-"""From an experiment to what a run needs: the network, the setting that trains it, the evaluator that measures it."""
+"""From an experiment to what a run needs: the network, the strategy that trains it, the evaluator that measures it."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -23,9 +23,9 @@ from optim.groups import parameter_groups
 from training.adaptation import Adaptation, AdaptationOptions, Aligned
 from training.device import runs_channels_last
 from training.distributed import Processes
-from training.evaluate import Evaluator
+from training.evaluator import Evaluator
 from training.precision import Precision
-from training.setting import Engine, Setting
+from training.strategy import Engine, Strategy
 from training.supervised import Supervised
 from training.tasks import Task, build_tasks
 from training.video_depth import VideoDepthTraining
@@ -63,7 +63,7 @@ def build_evaluator(
     debug: bool = False,
     dataset: DenseDataset | None = None,
 ) -> Evaluator:
-    """What measures networks on `dataset` (default: the experiment's validation split); more as in `build_setting`.
+    """What measures networks on `dataset` (default: the experiment's validation split); more as in `build_strategy`.
 
     Args:
         trains: Whether the run trains; the images are of that run's memory format.
@@ -95,7 +95,7 @@ def build_evaluator(
     )
 
 
-def build_setting(
+def build_strategy(
     experiment: Experiment,
     device: torch.device,
     processes: Processes,
@@ -105,7 +105,7 @@ def build_setting(
     partial: bool = False,
     debug: bool = False,
     datasets: Datasets | None = None,
-) -> tuple[Setting, Evaluator]:
+) -> tuple[Strategy, Evaluator]:
     """The way of training that an experiment asks for, and the evaluator of its network.
 
     Args:
@@ -148,7 +148,7 @@ def build_setting(
     )
     forward = _runner(network, config)
     if config.setup.is_video_depth:
-        setting = VideoDepthTraining(
+        strategy = VideoDepthTraining(
             model=network,
             forward=forward,
             loss=evaluator.loss,
@@ -159,10 +159,12 @@ def build_setting(
             engine=engine,
         )
     elif config.training.da is not None:
-        setting = _adaptation(experiment, network, forward, datasets, evaluator, engine)
+        strategy = _adaptation(experiment, network, forward, datasets, evaluator, engine)
     else:
-        setting = Supervised(model=network, forward=forward, loss=evaluator.loss, dataset=datasets.train, engine=engine)
-    return setting, evaluator
+        strategy = Supervised(
+            model=network, forward=forward, loss=evaluator.loss, dataset=datasets.train, engine=engine
+        )
+    return strategy, evaluator
 
 
 def _adaptation(

@@ -1,7 +1,7 @@
-"""The training loop, one for all settings: batches, gradients, update, log, validate, checkpoint.
+"""The training loop, one for all strategies: batches, gradients, update, log, validate, checkpoint.
 
-The loop knows nothing of a setting but what `training/setting.py` declares. It owns the run's progress and is the only
-writer of the run folder, and only on the main process.
+The loop uses of a strategy only what `training/strategy.py` declares. It owns the run's progress and is the only writer
+of the run folder, and only on the main process.
 """
 
 import math
@@ -16,17 +16,17 @@ from torch.utils.data import DataLoader
 from dataset.loader import train_loader
 from training.device import runs_channels_last
 from training.distributed import Processes, under_torchrun
-from training.evaluate import Evaluator
 from training.evaluation import Evaluation
+from training.evaluator import Evaluator
 from training.loggers import Logger
 from training.run_folder import RunFolder
 from training.schedule import validation_due
-from training.setting import Batch, Setting, to_device
 from training.state import Progress, save_state
 from training.stop import StopRequest
+from training.strategy import Batch, Strategy, to_device
 from utils.config.schema.data import DataConfig
 from utils.config.schema.training import TrainingConfig
-from utils.console import LOGGER, progress
+from utils.console import LOGGER, progress_bar
 from utils.errors import Failure, Stopped
 from utils.files import save_json, save_tensors
 from utils.seed import random_states, restore_random_states
@@ -54,11 +54,11 @@ class Meter:
 
 
 class Loop:
-    """Trains a setting until `training.iterations` optimizer steps are done.
+    """Trains a strategy until `training.iterations` optimizer steps are done.
 
     Args:
-        setting: The way of training.
-        evaluator: Validates the setting's model.
+        strategy: The way of training.
+        evaluator: Validates the strategy's model.
         folder: Where the run writes.
         training, data: Config sections.
         progress: Where the run stands; a fresh one starts at step 0.
@@ -71,7 +71,7 @@ class Loop:
     def __init__(
         self,
         *,
-        setting: Setting,
+        strategy: Strategy,
         evaluator: Evaluator,
         folder: RunFolder,
         training: TrainingConfig,
@@ -82,7 +82,7 @@ class Loop:
         processes: Processes,
         device: torch.device,
     ) -> None:
-        self.setting = setting
+        self.strategy = strategy
         self.evaluator = evaluator
         self.folder = folder
         self.training = training
@@ -108,10 +108,10 @@ class Loop:
         streams = {name: iter(loader) for name, loader in self._loaders().items()}
         if self.random is not None:  # last, because opening loaders draws random numbers
             restore_random_states(self.random[self.processes.rank])
-        self.setting.train()
+        self.strategy.train()
         result = None
         total = self.training.iterations
-        bar = progress(total=total, initial=self.progress.step, description="train", show=self.processes.is_main)
+        bar = progress_bar(total=total, initial=self.progress.step, description="train", show=self.processes.is_main)
         with StopRequest(patient=under_torchrun()) as stop, bar:
             if self._validation_was_missed():
                 result = self._validate(stop, {})
@@ -134,7 +134,7 @@ class Loop:
             if stopping:
                 raise Stopped(stopping, f"stopped after step {self.progress.step}; --resume continues this run")
         if self.training.save_finished_model and self.processes.is_main:
-            save_tensors(self.folder.model(total), self.setting.model.state_dict())
+            save_tensors(self.folder.model(total), self.strategy.model.state_dict())
         return result
 
     def _loaders(self) -> dict[str, DataLoader]:
@@ -151,7 +151,7 @@ class Loop:
                 world_size=self.processes.world_size,
                 pin_memory=self.device.type == "cuda",
             )
-            for name, dataset in self.setting.datasets.items()
+            for name, dataset in self.strategy.datasets.items()
         }
 
     def _step(self, streams: dict[str, Iterator[Batch]]) -> dict[str, Batch]:
@@ -164,9 +164,9 @@ class Loop:
                 batches[name] = to_device(next(stream), self.device, channels_last=self.channels_last)
                 self.progress.batches[name] = self.progress.batches.get(name, 0) + 1
             self.meter.waited += time.perf_counter() - begun
-            self.meter.add(self.setting.backward(batches, step=self.progress.step + 1, share=share))
+            self.meter.add(self.strategy.backward(batches, step=self.progress.step + 1, share=share))
             self.meter.images += self.data.train_bs * self.processes.world_size
-        self.setting.update()
+        self.strategy.update()
         self.progress.step += 1
         return batches
 
@@ -175,7 +175,7 @@ class Loop:
         values = self._mean_losses()
         meter, self.meter = self.meter, Meter()
         seconds = time.perf_counter() - meter.started
-        values |= self.setting.learning_rates()
+        values |= self.strategy.learning_rates()
         values["time/seconds_per_step"] = seconds / max(1, meter.steps / self.training.accumulate)
         values["time/images_per_second"] = meter.images / seconds
         values["time/data_share"] = meter.waited / seconds
@@ -221,9 +221,9 @@ class Loop:
         """Validate, log, and keep the weights if they are the best so far."""
         self._mean_losses()  # a diverged network must not replace anything
         begun = time.perf_counter()
-        result = self.evaluator.run(self.setting.model, should_stop=lambda: bool(stop.signal))
+        result = self.evaluator.run(self.strategy.model, should_stop=lambda: bool(stop.signal))
         if result is None:
-            self.setting.train()
+            self.strategy.train()
             return None
         step = self.progress.step
         self.progress.validated = step
@@ -235,15 +235,15 @@ class Loop:
             LOGGER.info("validation after step %d: %s%s", step, result.summary(), "  (best so far)" if is_best else "")
             save_json(self.folder.metrics, result.as_json(step))
             if is_best and self.training.save_model:
-                save_tensors(self.folder.best_model, self.setting.model.state_dict())
-            model, logged = self.setting.model, self.data.n_train_logged
+                save_tensors(self.folder.best_model, self.strategy.model.state_dict())
+            model, logged = self.strategy.model, self.data.n_train_logged
             result.panels |= self.evaluator.training_panels(model, batches, logged)
-            result.panels |= self.setting.panels(batches, logged)
+            result.panels |= self.strategy.panels(batches, logged)
             result.write_panels(self.folder.panels, step)
             for logger in self.loggers:
                 logger.log(step, result.flat())
                 logger.log_panels(step, result.panels)
-        self.setting.train()
+        self.strategy.train()
         self.meter.started += time.perf_counter() - begun  # validation time is not training time
         return result
 
@@ -253,5 +253,5 @@ class Loop:
         random = self.processes.gather(random_states())
         self.progress.world_size = self.processes.world_size
         if self.processes.is_main:
-            save_state(self.folder.resume, progress=self.progress, setting=self.setting.state_dict(), random=random)
+            save_state(self.folder.resume, progress=self.progress, strategy=self.strategy.state_dict(), random=random)
         self.processes.barrier()

@@ -20,10 +20,10 @@ from dataset.transform import resize_rgb, rgb_to_tensor
 from training.build import build_network
 from training.device import choose_device, runs_channels_last
 from training.precision import Precision
-from training.setting import to_device
+from training.strategy import to_device
 from training.tasks import build_tasks, decode_final
 from utils.config.load import Experiment
-from utils.console import LOGGER, progress
+from utils.console import LOGGER, progress_bar
 from utils.errors import UserError
 from utils.files import write_atomically
 from utils.visualize import panel, write_png
@@ -64,7 +64,7 @@ def predict(
     jobs = find_inputs(inputs, output)
     predictor = Predictor(experiment, weights=weights, device=chosen)
     LOGGER.info("predicting %d image(s) with %s on %s", len(jobs), weights, chosen)
-    bar = progress(total=len(jobs), description="predict", unit="image")
+    bar = progress_bar(total=len(jobs), description="predict", unit="image")
     with ThreadPoolExecutor(THREADS) as pool, bar:
         writing: deque[Future] = deque()
         for job, image, resized in _read_ahead(pool, jobs, predictor.size):

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from models.weights import read_weights
-from training.build import build_evaluator, build_network, build_setting
+from training.build import build_evaluator, build_network, build_strategy
 from training.device import choose_device, set_switches
 from training.distributed import Processes
 from training.loggers import JsonLinesLogger, Logger
 from training.loop import Loop
 from training.run_folder import RunFolder, experiment_folder, latest_run_folder, new_run_folder
 from training.run_record import open_session, recorded
-from training.setting import Setting
 from training.state import Progress, State, load_state
+from training.strategy import Strategy
 from utils.config.load import Experiment, changed_keys, save_config
 from utils.config.yaml_io import read_mapping
 from utils.console import LOGGER
@@ -68,7 +68,7 @@ def train(experiment: Experiment, options: Options, processes: Processes) -> Non
     folder = processes.from_main(latest_run_folder(experiment) if options.resume and processes.is_main else None)
     state = load_state(folder.resume) if folder else None
     seed_everything(config.training.seed)  # the same first weights on every process
-    setting, evaluator = build_setting(
+    strategy, evaluator = build_strategy(
         experiment,
         device,
         processes,
@@ -77,7 +77,7 @@ def train(experiment: Experiment, options: Options, processes: Processes) -> Non
         partial=options.partial,
         debug=options.debug,
     )
-    progress, random = (Progress(), None) if state is None else _restore(state, setting, experiment, folder, processes)
+    progress, random = (Progress(), None) if state is None else _restore(state, strategy, experiment, folder, processes)
     seed_everything(config.training.seed + processes.rank)  # from here on a seed per process, so that dropout differs
     with (
         _run_folder(experiment, folder, progress, processes, debug=options.debug) as folder,
@@ -86,7 +86,7 @@ def train(experiment: Experiment, options: Options, processes: Processes) -> Non
     ):
         LOGGER.info("%s %s on %s: %s", "resuming" if state else "training", experiment.name, device, folder.path)
         loop = Loop(
-            setting=setting,
+            strategy=strategy,
             evaluator=evaluator,
             folder=folder,
             training=config.training.model_copy(update=DEBUG) if options.debug else config.training,
@@ -104,12 +104,12 @@ def train(experiment: Experiment, options: Options, processes: Processes) -> Non
 
 
 def _restore(
-    state: State, setting: Setting, experiment: Experiment, folder: RunFolder, processes: Processes
+    state: State, strategy: Strategy, experiment: Experiment, folder: RunFolder, processes: Processes
 ) -> tuple[Progress, list[dict[str, Any]] | None]:
     """Take up the state of a run; returns its progress and its generators' states, where they still fit."""
-    progress, setting_state, random = state
+    progress, strategy_state, random = state
     _warn_of_changes(experiment, folder)
-    setting.load_state_dict(setting_state)
+    strategy.load_state_dict(strategy_state)
     if progress.world_size == processes.world_size:
         return progress, random
     _change_world_size(progress, processes, allowed=experiment.config.training.allow_world_size_change)

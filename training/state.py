@@ -1,6 +1,6 @@
 """The state of a run: everything that changes while it trains, saved whole and loaded whole.
 
-Networks, optimizers, schedulers and the precision's scaler belong to the setting; this module adds the step, the best
+Networks, optimizers, schedulers and the precision's scaler belong to the strategy; this module adds the step, the best
 score, the position in every data stream, the generators' states and the id of the W&B run. A state holds only tensors
 and plain Python types, so `torch.load(weights_only=True)` reads it and loading never runs code.
 """
@@ -16,8 +16,8 @@ import torch
 from utils.errors import UserError
 from utils.files import save_tensors
 
-FORMAT = 2
-# Progress, the setting's state, the generators' states of every process
+FORMAT = 3
+# Progress, the strategy's state, the generators' states of every process
 State = tuple["Progress", dict[str, Any], list[dict[str, Any]]]
 
 
@@ -42,9 +42,9 @@ class Progress:
     world_size: int = 1
 
 
-def save_state(path: Path, *, progress: Progress, setting: dict[str, Any], random: list[dict[str, Any]]) -> None:
+def save_state(path: Path, *, progress: Progress, strategy: dict[str, Any], random: list[dict[str, Any]]) -> None:
     """Write the whole state atomically; `random` holds the generators' states of every process."""
-    save_tensors(path, {"format": FORMAT, "progress": asdict(progress), "setting": setting, "random": random})
+    save_tensors(path, {"format": FORMAT, "progress": asdict(progress), "strategy": strategy, "random": random})
 
 
 def load_state(path: Path) -> State:
@@ -57,7 +57,7 @@ def load_state(path: Path) -> State:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if state["format"] != FORMAT:
             raise UserError(f"{path}: run state of format {state['format']}, this version reads {FORMAT}")
-        return Progress(**state["progress"]), state["setting"], state["random"]
+        return Progress(**state["progress"]), state["strategy"], state["random"]
     except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError, KeyError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(

@@ -6,10 +6,10 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from loss.multitask import MultiTaskLoss
-from training.setting import Batch, Engine, Setting, detached
+from training.strategy import Batch, Engine, Strategy, detached
 
 
-class Supervised(Setting):
+class Supervised(Strategy):
     """Forward, loss, backward.
 
     Args:

@@ -17,13 +17,13 @@ from loss.multitask import MultiTaskLoss
 from loss.photometric import PhotometricLoss, PhotometricView
 from models.feature_distance import FeatureDistance
 from models.video_depth import VideoDepth
-from training.setting import Batch, Engine, Setting, detached
+from training.strategy import Batch, Engine, Strategy, detached
 from utils.visualize import color_depth, color_disparity, color_image, color_mask, panel
 
 TASK = "disp"
 
 
-class VideoDepthTraining(Setting):
+class VideoDepthTraining(Strategy):
     """One pass of the network over the image, of the pose network over its neighbours, one backward.
 
     Args:

@@ -35,7 +35,7 @@ def setup_console(*, quiet: bool = False) -> None:
     LOGGER.propagate = False
 
 
-def progress(*, total: int, description: str, initial: int = 0, unit: str = "it", show: bool = True) -> tqdm:
+def progress_bar(*, total: int, description: str, initial: int = 0, unit: str = "it", show: bool = True) -> tqdm:
     """A progress bar on stderr, drawn only on a terminal so that log files stay readable."""
     return tqdm(
         total=total,

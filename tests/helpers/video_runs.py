@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.helpers.runs import ROOT, arguments, run_here
-from training.setting import Setting
+from training.strategy import Strategy
 from training.video_depth import VideoDepthTraining
 from utils.config.load import Experiment, load_experiment
 
@@ -66,12 +66,12 @@ def record_steps(monkeypatch) -> list[tuple[dict, dict]]:
 def record_learned(monkeypatch) -> set[str]:
     """A set that from now on gets the name of every parameter with a gradient other than zero."""
     names = set()
-    original = Setting.update
+    original = Strategy.update
 
     def update(self):
         parameters = self.model.named_parameters()
         names.update(name for name, value in parameters if value.grad is not None and value.grad.any())
         original(self)
 
-    monkeypatch.setattr(Setting, "update", update)
+    monkeypatch.setattr(Strategy, "update", update)
     return names

@@ -11,15 +11,15 @@ from utils.seed import random_states, restore_random_states
 
 def write(path, **changes):
     progress = Progress(step=7, best=1.5, validated=5, batches={"source": 14}, wandb_id="abc", **changes)
-    save_state(path, progress=progress, setting={"weight": torch.arange(3)}, random=[random_states()])
+    save_state(path, progress=progress, strategy={"weight": torch.arange(3)}, random=[random_states()])
     return progress
 
 
 def test_a_state_comes_back_as_it_was_without_running_code(tmp_path):
     written = write(tmp_path / "resume.pkl")
-    progress, setting, states = load_state(tmp_path / "resume.pkl")  # weights_only=True inside
+    progress, strategy, states = load_state(tmp_path / "resume.pkl")  # weights_only=True inside
     assert progress == written
-    assert torch.equal(setting["weight"], torch.arange(3))
+    assert torch.equal(strategy["weight"], torch.arange(3))
     assert len(states) == 1
 
 

@@ -21,8 +21,8 @@ from training.benchmark.noise_data import noise_datasets
 from training.benchmark.textbook import textbook
 from training.build import build_evaluator
 from training.distributed import Processes
-from training.evaluate import Evaluator
-from training.setting import to_device
+from training.evaluator import Evaluator
+from training.strategy import to_device
 from utils.config.load import Experiment
 from utils.geometry import resize
 from utils.seed import seed_everything

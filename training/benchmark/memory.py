@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from training.benchmark.noise import describe, noise_batches, noise_setting
-from training.setting import Setting
+from training.benchmark.noise import describe, noise_batches, noise_strategy
+from training.strategy import Strategy
 from utils.config.load import Experiment
 
 MIB = 2**20
@@ -61,23 +61,23 @@ def peak_of_step(experiment: Experiment, device: torch.device) -> tuple[int, int
 
     def two_steps() -> int:
         training = experiment.config.training
-        setting, _ = noise_setting(experiment, device)
-        batches = noise_batches(experiment, setting, device)
+        strategy, _ = noise_strategy(experiment, device)
+        batches = noise_batches(experiment, strategy, device)
         # Whatever the experiment starts with later, such as adaptation, is part of the step.
         for step in (training.iterations - 1, training.iterations):
             for _ in range(training.accumulate):
-                setting.backward(next(batches), step=step, share=1 / training.accumulate)
-            setting.update()
-        return _state(setting)
+                strategy.backward(next(batches), step=step, share=1 / training.accumulate)
+            strategy.update()
+        return _state(strategy)
 
     gc.collect()
     return (_peak_on_cuda if device.type == "cuda" else _peak_on_cpu)(two_steps)
 
 
-def _state(setting: Setting) -> int:
+def _state(strategy: Strategy) -> int:
     """Bytes of all weights, of a gradient for each, and of all optimizer state."""
-    weights = [weight for network in setting.networks.values() for weight in network.parameters()]
-    states = [state for optimizer in setting.optimizers.values() for state in optimizer.state.values()]
+    weights = [weight for network in strategy.networks.values() for weight in network.parameters()]
+    states = [state for optimizer in strategy.optimizers.values() for state in optimizer.state.values()]
     moments = [value for state in states for value in state.values() if isinstance(value, Tensor)]
     return 2 * sum(weight.nbytes for weight in weights) + sum(moment.nbytes for moment in moments)
 

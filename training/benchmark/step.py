@@ -15,9 +15,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from training.benchmark.memory import peak_of_step
-from training.benchmark.noise import describe, noise_batches, noise_setting
+from training.benchmark.noise import describe, noise_batches, noise_strategy
 from training.benchmark.textbook import textbook
-from training.setting import Batch, Setting
+from training.strategy import Batch, Strategy
 from utils.config.load import Experiment
 
 Size = tuple[int, ...]
@@ -35,18 +35,18 @@ def step(experiment: Experiment, device: torch.device, *, repeats: int) -> dict[
     paper has them (`training/benchmark/textbook.py`), however they are computed; `executed_gflop` what is really run.
     """
     peak_bytes, _ = peak_of_step(experiment, device)
-    setting, _ = noise_setting(experiment, device)
+    strategy, _ = noise_strategy(experiment, device)
     training = experiment.config.training
-    batches = next(noise_batches(experiment, setting, device))
+    batches = next(noise_batches(experiment, strategy, device))
 
     def one_step() -> None:
         # The last step of the run, for whatever the experiment starts with later is part of it.
         for _ in range(training.accumulate):
-            setting.backward(batches, step=training.iterations, share=1 / training.accumulate)
-        setting.update()
+            strategy.backward(batches, step=training.iterations, share=1 / training.accumulate)
+        strategy.update()
 
-    convolve, convolution_flops = yardstick(setting, device)
-    model, executed = (3 * flops * training.accumulate for flops in forward_flops(setting, batches))
+    convolve, convolution_flops = yardstick(strategy, device)
+    model, executed = (3 * flops * training.accumulate for flops in forward_flops(strategy, batches))
     for _ in range(2):
         one_step()
         convolve()
@@ -81,12 +81,12 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - started
 
 
-def forward_flops(setting: Setting, batches: dict[str, Batch]) -> tuple[int, int]:
+def forward_flops(strategy: Strategy, batches: dict[str, Batch]) -> tuple[int, int]:
     """Floating point operations of the forward passes over one batch of every stream: textbook form, and as run."""
     counts = []
-    for network in (textbook(setting.model), setting.model):
+    for network in (textbook(strategy.model), strategy.model):
         counter = FlopCounterMode(display=False, custom_mapping={CPU_ATTENTION: _attention_flops})
-        with counter, torch.no_grad(), setting.precision.autocast():
+        with counter, torch.no_grad(), strategy.precision.autocast():
             for batch in batches.values():
                 network(batch["image"])
         counts.append(counter.get_total_flops())
@@ -97,10 +97,10 @@ def _attention_flops(query: Size, key: Size, value: Size, *_: Any, **__: Any) ->
     return sdpa_flop_count(query, key, value)
 
 
-def yardstick(setting: Setting, device: torch.device) -> tuple[Callable[[], None], int]:
-    """Some large convolutions in the number format of the setting, and the floating point operations of them."""
+def yardstick(strategy: Strategy, device: torch.device) -> tuple[Callable[[], None], int]:
+    """Some large convolutions in the number format of the strategy, and the floating point operations of them."""
     memory = {"memory_format": torch.channels_last}
-    dtype = setting.precision.dtype
+    dtype = strategy.precision.dtype
     layer = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1).to(device, dtype, **memory)
     x = torch.randn(2, CHANNELS, HEIGHT, WIDTH, device=device).to(dtype=dtype, **memory)
     convolutions = CONVOLUTIONS if device.type == "cpu" else CONVOLUTIONS_ON_GPU

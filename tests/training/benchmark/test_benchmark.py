@@ -128,10 +128,10 @@ def test_a_step_is_measured_beside_a_convolution(monkeypatch, capfd):
 
 def test_operations_are_those_of_every_stream_and_of_the_yardstick():
     model = nn.Conv2d(3, 4, 3, padding=1)
-    setting = SimpleNamespace(model=model, precision=PRECISION)
+    strategy = SimpleNamespace(model=model, precision=PRECISION)
     batches = {"source": {"image": torch.rand(2, 3, 5, 6)}, "target": {"image": torch.rand(1, 3, 5, 6)}}
-    assert forward_flops(setting, batches) == (3 * (2 * 4 * 3 * 9) * 5 * 6,) * 2
-    _, operations = yardstick(setting, torch.device("cpu"))
+    assert forward_flops(strategy, batches) == (3 * (2 * 4 * 3 * 9) * 5 * 6,) * 2
+    _, operations = yardstick(strategy, torch.device("cpu"))
     assert operations == CONVOLUTIONS * 2 * (2 * 128 * 128 * 9) * 128 * 256
 
 
@@ -141,6 +141,6 @@ def test_attention_counts_on_a_cpu_too():
             x = x.flatten(2).transpose(1, 2)[:, None]  # [B,C,h,w] -> [B,1,h*w,C]
             return F.scaled_dot_product_attention(x, x, x)
 
-    setting = SimpleNamespace(model=Attention(), precision=PRECISION)
+    strategy = SimpleNamespace(model=Attention(), precision=PRECISION)
     per_image = 2 * (30 * 30 * 8) * 2  # scores and their sums of values
-    assert forward_flops(setting, {"source": {"image": torch.rand(2, 8, 5, 6)}}) == (2 * per_image,) * 2
+    assert forward_flops(strategy, {"source": {"image": torch.rand(2, 8, 5, 6)}}) == (2 * per_image,) * 2

@@ -1,6 +1,6 @@
 """What the loop knows of a way of training: networks, optimizers, data streams, and one call that adds gradients.
 
-Fully supervised, video depth and domain adaptation are three settings; the loop is the same for all.
+Fully supervised, video depth and domain adaptation are three strategies; the loop is the same for all.
 """
 
 from abc import ABC, abstractmethod
@@ -23,7 +23,7 @@ Batch = dict[str, Any]
 
 @dataclass(frozen=True)
 class Engine:
-    """What turns gradients into updates, the same for every setting.
+    """What turns gradients into updates, the same for every strategy.
 
     Attributes:
         optimizer, scheduler: Of the multi-task network.
@@ -39,7 +39,7 @@ class Engine:
     max_norm: float | None = None
 
 
-class Setting(ABC):
+class Strategy(ABC):
     """One way of training a multi-task network.
 
     Attributes:
@@ -72,7 +72,7 @@ class Setting(ABC):
         """
 
     def panels(self, batches: Mapping[str, Batch], wanted: int) -> dict[str, np.ndarray]:
-        """Pictures, uint8 [H, W, 3] by name, of what only this setting has, for `wanted` samples; may be none.
+        """Pictures, uint8 [H, W, 3] by name, of what only this strategy has, for `wanted` samples; may be none.
 
         Networks may be left in evaluation mode.
         """
@@ -115,7 +115,7 @@ class Setting(ABC):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up the state of another run of the same setting, strictly."""
+        """Take up the state of another run of the same strategy, strictly."""
         for name, network in self.networks.items():
             network.load_state_dict(state["networks"][name], strict=True)
         for name, optimizer in self.optimizers.items():

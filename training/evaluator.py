@@ -18,9 +18,9 @@ from training.distributed import Processes
 from training.evaluation import Evaluation, Scores
 from training.panels import sample_panels
 from training.precision import Precision
-from training.setting import Batch, to_device
+from training.strategy import Batch, to_device
 from training.tasks import Task, decode_final
-from utils.console import progress
+from utils.console import progress_bar
 from utils.geometry import resize
 
 Predictions = Mapping[str, Mapping[int, Tensor]]  # by task and scale
@@ -116,7 +116,7 @@ class Evaluator:
             limit=self.options.limit,
             pin_memory=self.device.type == "cuda",
         )
-        bar = progress(total=len(loader), description="validate", unit="batch", show=self.processes.is_main)
+        bar = progress_bar(total=len(loader), description="validate", unit="batch", show=self.processes.is_main)
         stopped = 0
         with bar:
             for batch in loader:
