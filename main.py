@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from utils.command import one_speaks, run_command
 from utils.config.command_line import add_experiment_options, chosen_experiment
 from utils.config.environment import export_constants
-from utils.config.load import RUN_CONFIG, Experiment
+from utils.config.load import RUN_CONFIG, Experiment, Purpose
 from utils.console import setup_console
 from utils.errors import UserError
 from utils.version import VersionAction
@@ -82,7 +82,7 @@ def choose(arguments: argparse.Namespace) -> tuple[Experiment, Path | None]:
     if arguments.config is None:
         raise UserError("--config FILE is missing: the experiment file, unless WEIGHTS are those of a run folder")
     without_data = arguments.predict or arguments.export_weights
-    purpose = "predict" if without_data else "evaluate" if arguments.evaluate else "train"
+    purpose: Purpose = "predict" if without_data else "evaluate" if arguments.evaluate else "train"
     return chosen_experiment(arguments, purpose=purpose, seed=arguments.seed), weights
 
 
@@ -101,32 +101,28 @@ def act(arguments: argparse.Namespace, experiment: Experiment, weights: Path | N
         weights=weights,
         partial=arguments.weights_partial,
     )
-    if arguments.predict:
-        predict(
-            experiment,
-            arguments.predict,
-            weights=weights,
-            output=arguments.output,
-            raw=arguments.raw,
-            device=arguments.device,
-        )
-    elif arguments.evaluate:
-        evaluate(experiment, weights, options, processes)
-    elif arguments.export_weights:
-        export_weights(experiment, weights, arguments.export_weights)
-    else:
+    if not (arguments.predict or arguments.evaluate or arguments.export_weights):
         train(experiment, options, processes)
+    else:
+        assert weights is not None  # required by `check`
+        if arguments.predict:
+            inputs, output = arguments.predict, arguments.output
+            predict(experiment, inputs, weights=weights, output=output, raw=arguments.raw, device=arguments.device)
+        elif arguments.evaluate:
+            evaluate(experiment, weights, options, processes)
+        else:
+            export_weights(experiment, weights, arguments.export_weights)
     processes.close()
 
 
 def run() -> int:
-    """Read and check the command line and the experiment, then do what they ask; gives the exit status."""
+    """Read and check the command line and the experiment, then do what they ask; returns the exit status."""
     with one_speaks():
         arguments = build_parser().parse_args()
         check(arguments)
         setup_console()
         experiment, weights = choose(arguments)
-    # `training` loads PyTorch, whose seconds help and mistakes need not cost
+    # `training` imports PyTorch, which takes seconds that help and mistakes need not cost
     from training.distributed import join_processes
 
     processes = join_processes()

@@ -9,8 +9,8 @@ import torch
 
 from models.build import build_model
 from optim.groups import parameter_groups
-from utils.config.load import Experiment, load_experiment, save_config
-from utils.config.yaml_io import read_mapping
+from utils.config.load import Experiment, load_experiment
+from utils.config.yaml_io import read_mapping, write_mapping
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
@@ -76,7 +76,7 @@ def test_experiment_loads_and_so_does_what_is_saved_of_it(path: Path, tmp_path: 
     assert experiment.name == path.stem
     assert experiment.config.training.logdir == "logs"
     assert experiment.config.data.validation.path.startswith("/data/")
-    save_config(experiment.raw, tmp_path / "cfg.yml")
+    write_mapping(experiment.raw, tmp_path / "cfg.yml")
     assert load_experiment(tmp_path / "cfg.yml").config == experiment.config
 
 

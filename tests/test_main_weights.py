@@ -61,7 +61,7 @@ def test_a_run_starts_a_training_of_other_data_classes_and_tasks(trained, logs, 
     given = torch.load(trained / "best_model.pkl", weights_only=True)
     new = {name for name in first_state if not (name in given and torch.equal(first_state[name], given[name]))}
     changed = ["heads.semseg.predictions", *(f"exchanges.1.{task}.fuse" for task in ("semseg", "depth", "normals"))]
-    assert f"anew start: {', '.join(changed)}\n" in capsys.readouterr().out
+    assert f"untrained parts: {', '.join(changed)}\n" in capsys.readouterr().out
     assert new and all(name.startswith(tuple(changed)) for name in new) and "heads.semseg.predictions.0.bias" in new
     (session,) = json.loads((only_run_folder(logs) / "run.json").read_text())["sessions"]
     assert session["weights"] == str(trained / "best_model.pkl")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -180,7 +181,7 @@ class Predictor:
                 save(suffix, picture)
         save("panel", panel([cells]))
         if raw_maps is not None:
-            arrays = {task: tensor.numpy() for task, tensor in raw_maps.items()}
+            arrays: dict[str, Any] = {task: tensor.numpy() for task, tensor in raw_maps.items()}
             write_atomically(
                 job.target.with_name(job.target.name + ".npz"), lambda file: np.savez_compressed(file, **arrays)
             )

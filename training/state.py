@@ -1,8 +1,8 @@
-"""The state of a run: everything that changes while it trains, saved whole and loaded whole.
+"""The state of a run: everything that changes during training, saved and loaded as a whole.
 
-Networks, optimizers, schedulers and the precision's scaler belong to the strategy; this module adds the step, the best
-score, the position in every data stream, the generators' states and the id of the W&B run. A state holds only tensors
-and plain Python types, so `torch.load(weights_only=True)` reads it and loading never runs code.
+The strategy brings networks, optimizers, schedulers and the gradient scaler; this module adds the progress and the
+generators' states. A state holds only tensors and plain Python types, so that loading (`weights_only=True`) never runs
+code.
 """
 
 import pickle

@@ -1,6 +1,6 @@
-"""What the loop knows of a way of training: networks, optimizers, data streams, and one call that adds gradients.
+"""The interface between the loop and a way of training (strategy): networks, optimizers, data streams, gradients.
 
-Fully supervised, video depth and domain adaptation are three strategies; the loop is the same for all.
+Fully supervised training, depth from video and domain adaptation are three strategies; the loop is the same for all.
 """
 
 from abc import ABC, abstractmethod
@@ -13,12 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.utils.data import Dataset
 
+from dataset.base import DenseDataset
+from dataset.loader import Batch
 from training.distributed import Processes
 from training.precision import Precision
-
-Batch = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -40,16 +39,16 @@ class Engine:
 
 
 class Strategy(ABC):
-    """One way of training a multi-task network.
+    """A way of training a multi-task network.
 
     Attributes:
         model: The network that is evaluated; `model_<step>.pkl` holds its weights.
-        networks: Everything that learns, by name; the first is `model`.
+        networks: All trainable networks by name; the first is `model`.
         optimizers, schedulers: By name of the network they train.
         datasets: Training data by stream name; the loop takes one batch of each a step.
     """
 
-    def __init__(self, *, model: nn.Module, datasets: Mapping[str, Dataset], engine: Engine) -> None:
+    def __init__(self, *, model: nn.Module, datasets: Mapping[str, DenseDataset], engine: Engine) -> None:
         self.model = model
         self.networks: dict[str, nn.Module] = {"model": model}
         self.optimizers: dict[str, Optimizer] = {"model": engine.optimizer}
@@ -72,7 +71,7 @@ class Strategy(ABC):
         """
 
     def panels(self, batches: Mapping[str, Batch], wanted: int) -> dict[str, np.ndarray]:
-        """Pictures, uint8 [H, W, 3] by name, of what only this strategy has, for `wanted` samples; may be none.
+        """Pictures, uint8 [H, W, 3] by name, that only this strategy can draw, of `wanted` samples; may be none.
 
         Networks may be left in evaluation mode.
         """
@@ -106,7 +105,7 @@ class Strategy(ABC):
         return rates
 
     def state_dict(self) -> dict[str, Any]:
-        """All that changes while training."""
+        """Everything that changes during training."""
         return {
             "networks": {name: network.state_dict() for name, network in self.networks.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
@@ -115,7 +114,7 @@ class Strategy(ABC):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up the state of another run of the same strategy, strictly."""
+        """Restore the state of a run of the same strategy, strictly."""
         for name, network in self.networks.items():
             network.load_state_dict(state["networks"][name], strict=True)
         for name, optimizer in self.optimizers.items():
@@ -131,7 +130,7 @@ def detached(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_device(batch: Batch, device: torch.device, *, channels_last: bool) -> Batch:
-    """Move a batch's tensors; pictures take the memory format of the networks."""
+    """Move a batch's tensors; images and maps take the memory format of the networks."""
     moved: Batch = {}
     for name, value in batch.items():
         if isinstance(value, Tensor):

@@ -6,18 +6,20 @@ segmentation that of 3-Ways (Hoyer et al., CVPR 2021). Images without labels tra
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from dataset.base import DenseDataset
+from dataset.loader import Batch
 from loss.multitask import MultiTaskLoss
 from loss.photometric import PhotometricLoss, PhotometricView
 from models.feature_distance import FeatureDistance
+from models.network import Predictions
 from models.video_depth import VideoDepth
-from training.strategy import Batch, Engine, Strategy, detached
+from training.panels import to_numpy
+from training.strategy import Engine, Strategy, detached
 from utils.visualize import color_depth, color_disparity, color_image, color_mask, panel
 
 TASK = "disp"
@@ -31,22 +33,24 @@ class VideoDepthTraining(Strategy):
         forward: Its `forward_video`, or the compiled form of it.
         loss: Losses of the labelled tasks.
         photometric: The loss of disparity.
-        feature_distance: Keeps the encoder near its ImageNet features; None does without.
+        feature_distance: Keeps the encoder near its ImageNet features; may be None.
         uncropped_pose: The pose network sees the frames before the crop (`frame_<o>_pose`), as 3-Ways offers.
         dataset: Training images with their neighbours.
         engine: Optimizer and what goes with it.
     """
 
+    model: VideoDepth
+
     def __init__(
         self,
         *,
         model: VideoDepth,
-        forward: Callable[..., Any],
+        forward: Callable[[Tensor, dict[int, Tensor]], tuple[Predictions, dict[int, Tensor], Tensor]],
         loss: MultiTaskLoss,
         photometric: PhotometricLoss,
         feature_distance: FeatureDistance | None,
         uncropped_pose: bool = False,
-        dataset: Dataset,
+        dataset: DenseDataset,
         engine: Engine,
     ) -> None:
         super().__init__(model=model, datasets={"source": dataset}, engine=engine)
@@ -76,7 +80,7 @@ class VideoDepthTraining(Strategy):
         return detached(losses)
 
     def _frames(self, batch: Batch) -> dict[int, Tensor]:
-        """The augmented frames [B, 3, h, w] by offset, cropped or not, as the pose network sees them."""
+        """The augmented frames [B, 3, h, w] by offset, cropped or not: the input of the pose network."""
         return {offset: batch[f"frame_{offset}_{self.pose_frames}"] for offset in self.model.frame_ids}
 
     @torch.inference_mode()
@@ -98,10 +102,10 @@ class VideoDepthTraining(Strategy):
 
 
 def _view_panel(batch: Batch, view: PhotometricView, disparity: Tensor, index: int) -> np.ndarray:
-    """What the photometric loss compares for one sample."""
+    """The images that the photometric loss compares, for one sample."""
 
     def array(tensor: Tensor) -> np.ndarray:
-        return tensor[index].float().cpu().numpy()
+        return to_numpy(tensor[index])
 
     target = array(batch["frame_0"])
     depth = array(view.depth)[0]

@@ -11,6 +11,7 @@ bfloat16 under autocast and in TF32 where a GPU is set to it; either moves warpe
 B batch, H x W pixels.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -122,7 +123,8 @@ def _add_cross_products(pairs: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor,
     planes = [(a.unbind(1), b.unbind(1)) for a, b in pairs]
 
     def component(i: int, j: int) -> Tensor:
-        return sum(torch.addcmul(a[i] * b[j], a[j], b[i], value=-1) for a, b in planes)
+        terms = [torch.addcmul(a[i] * b[j], a[j], b[i], value=-1) for a, b in planes]
+        return functools.reduce(torch.add, terms)
 
     return component(1, 2), component(2, 0), component(0, 1)
 

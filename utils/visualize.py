@@ -172,7 +172,7 @@ def write_png(path: Path, picture: np.ndarray) -> None:
         )
     # OpenCV's colour order is BGR.
     _, encoded = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1] if is_picture else picture))
-    write_atomically(path, lambda file: file.write(encoded), durable=False)
+    write_atomically(path, lambda file: file.write(encoded.tobytes()), durable=False)
 
 
 def _measured(depth: np.ndarray, valid: np.ndarray | None) -> np.ndarray:

@@ -28,9 +28,12 @@ def noise_strategy(experiment: Experiment, device: torch.device) -> tuple[Strate
 def noise_batches(experiment: Experiment, strategy: Strategy, device: torch.device) -> Iterator[dict[str, Batch]]:
     """Endless batches of every stream of a strategy, on the device."""
     training = experiment.config.training
-    options = {"batch_size": experiment.config.data.train_bs, "workers": 0, "seed": training.seed}
+    batch_size = experiment.config.data.train_bs
     channels_last = runs_channels_last(training.channels_last, device, trains=True)
-    streams = {name: iter(train_loader(dataset, **options)) for name, dataset in strategy.datasets.items()}
+    streams = {
+        name: iter(train_loader(dataset, batch_size=batch_size, workers=0, seed=training.seed))
+        for name, dataset in strategy.datasets.items()
+    }
     while True:
         yield {name: to_device(next(stream), device, channels_last=channels_last) for name, stream in streams.items()}
 

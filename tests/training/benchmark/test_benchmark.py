@@ -12,7 +12,7 @@ from torch import nn
 from dataset.experiment import open_dataset, training_use
 from tests.helpers.runs import ROOT, few_threads, small_experiment
 from training.benchmark import __main__ as benchmark
-from training.benchmark.memory import _peak_on_cpu
+from training.benchmark.memory import peak_on_cpu
 from training.benchmark.noise_data import noise_datasets
 from training.benchmark.step import CONVOLUTIONS, forward_flops, yardstick
 from training.precision import Precision
@@ -44,7 +44,7 @@ def test_the_meter_counts_what_is_held_at_once():
         del pair
         return "done"
 
-    peak, result = _peak_on_cpu(work)
+    peak, result = peak_on_cpu(work)
     assert result == "done"
     assert peak == pytest.approx(7 * 2**20, rel=1e-3)
 
@@ -132,7 +132,7 @@ def test_operations_are_those_of_every_stream_and_of_the_yardstick():
     batches = {"source": {"image": torch.rand(2, 3, 5, 6)}, "target": {"image": torch.rand(1, 3, 5, 6)}}
     assert forward_flops(strategy, batches) == (3 * (2 * 4 * 3 * 9) * 5 * 6,) * 2
     _, operations = yardstick(strategy, torch.device("cpu"))
-    assert operations == CONVOLUTIONS * 2 * (2 * 128 * 128 * 9) * 128 * 256
+    assert operations == CONVOLUTIONS["cpu"] * 2 * (2 * 128 * 128 * 9) * 128 * 256
 
 
 def test_attention_counts_on_a_cpu_too():

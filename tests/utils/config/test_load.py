@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from tests.helpers.config_examples import adaptation, errors, load, supervised
-from utils.config.load import changed_keys, load_experiment, save_config
-from utils.config.yaml_io import parse_yaml
+from utils.config.load import changed_keys, load_experiment
+from utils.config.yaml_io import parse_yaml, write_mapping
 from utils.errors import UserError
 
 
@@ -53,7 +53,7 @@ def test_key_given_twice_names_both_lines(tmp_path: Path):
     with pytest.raises(UserError) as caught:
         load(tmp_path, "setup:\n  lr: 1\n  name: x\n  lr: 2\n")
     where = f"{tmp_path / 'experiment.yml'}, line 4, column 3"
-    assert str(caught.value) == f"{where}: not valid YAML: the key 'lr' stands here again, first on line 2"
+    assert str(caught.value) == f"{where}: not valid YAML: the key 'lr' is repeated here, first on line 2"
 
 
 def test_bad_yaml_names_file_line_and_column(tmp_path: Path):
@@ -222,7 +222,7 @@ def test_saved_config_loads_to_the_same(tmp_path: Path, environment: dict[str, s
     looks_like_a_number = "setup.model.pretrain='1e-4'"
     first = load(tmp_path, config, "data.path=$ENV:DATA", "setup.lr.default=0.00001", looks_like_a_number)
     assert first.config.setup.model.pretrain == "1e-4"
-    save_config(first.raw, tmp_path / "cfg.yml")
+    write_mapping(first.raw, tmp_path / "cfg.yml")
     second = load_experiment(tmp_path / "cfg.yml")
     assert second.raw == first.raw
     assert second.config == first.config
@@ -233,7 +233,7 @@ def test_saved_config_loads_to_the_same(tmp_path: Path, environment: dict[str, s
 
 def test_saved_config_has_no_aliases(tmp_path: Path):
     shared = {"a": [1]}
-    save_config({"x": shared, "y": shared}, tmp_path / "cfg.yml")
+    write_mapping({"x": shared, "y": shared}, tmp_path / "cfg.yml")
     assert "&" not in (tmp_path / "cfg.yml").read_text()
 
 
