@@ -106,22 +106,18 @@ class Strategy(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that changes during training."""
-        return {
-            "networks": {name: network.state_dict() for name, network in self.networks.items()},
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-            "schedulers": {name: scheduler.state_dict() for name, scheduler in self.schedulers.items()},
-            "precision": self.precision.state_dict(),
-        }
+        state = {kind: {name: part.state_dict() for name, part in parts.items()} for kind, parts in self._parts()}
+        return state | {"precision": self.precision.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state of a run of the same strategy, strictly."""
-        for name, network in self.networks.items():
-            network.load_state_dict(state["networks"][name], strict=True)
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
-        for name, scheduler in self.schedulers.items():
-            scheduler.load_state_dict(state["schedulers"][name])
+        for kind, parts in self._parts():
+            for name, part in parts.items():
+                part.load_state_dict(state[kind][name])
         self.precision.load_state_dict(state["precision"])
+
+    def _parts(self) -> list[tuple[str, Mapping[str, nn.Module | Optimizer | LRScheduler]]]:
+        return [("networks", self.networks), ("optimizers", self.optimizers), ("schedulers", self.schedulers)]
 
 
 def detached(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -27,12 +27,7 @@ from utils.console import setup_console
 
 
 class ConstantNetwork(nn.Module):
-    """Predicts the same value everywhere, in the units of a network.
-
-    Args:
-        values: Per task the prediction of one pixel, [C].
-        scales: Per task the scales to predict.
-    """
+    """Predicts the same value everywhere: `values` [C] of each task, in the units of a network, at its `scales`."""
 
     def __init__(self, *, values: Mapping[str, Tensor], scales: Mapping[str, Sequence[int]]) -> None:
         super().__init__()

@@ -34,9 +34,9 @@ class VideoDepthTraining(Strategy):
         loss: Losses of the labelled tasks.
         photometric: The loss of disparity.
         feature_distance: Keeps the encoder near its ImageNet features; may be None.
-        uncropped_pose: The pose network sees the frames before the crop (`frame_<o>_pose`), as 3-Ways offers.
+        uncropped_pose: Whether the pose network sees the frames before the crop, an option of 3-Ways.
         dataset: Training images with their neighbours.
-        engine: Optimizer and what goes with it.
+        engine: See `Strategy`.
     """
 
     model: VideoDepth
@@ -104,17 +104,14 @@ class VideoDepthTraining(Strategy):
 def _view_panel(batch: Batch, view: PhotometricView, disparity: Tensor, index: int) -> np.ndarray:
     """The images that the photometric loss compares, for one sample."""
 
-    def array(tensor: Tensor) -> np.ndarray:
-        return to_numpy(tensor[index])
-
-    target = array(batch["frame_0"])
-    depth = array(view.depth)[0]
+    target = to_numpy(batch["frame_0"][index])
     top = [
         ("image", color_image(target)),
-        ("disparity", color_disparity(array(disparity)[0])),
-        ("depth (up to scale)", color_depth(depth)),
-        ("trained pixels", color_mask(target, array(view.automask)[0].astype(bool))),
+        ("disparity", color_disparity(to_numpy(disparity[index, 0]))),
+        ("depth (up to scale)", color_depth(to_numpy(view.depth[index, 0]))),
+        ("trained pixels", color_mask(target, to_numpy(view.automask[index, 0]).astype(bool))),
     ]
-    bottom = [(f"frame {offset:+d}, warped", color_image(array(frame))) for offset, frame in view.warped.items()]
-    bottom.append(("photometric error", color_disparity(array(view.error)[0])))
+    warped = view.warped.items()
+    bottom = [(f"frame {offset:+d}, warped", color_image(to_numpy(frame[index]))) for offset, frame in warped]
+    bottom.append(("photometric error", color_disparity(to_numpy(view.error[index, 0]))))
     return panel([top, bottom])

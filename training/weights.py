@@ -61,7 +61,8 @@ def start_from(network: Network, state: Mapping[str, Tensor], setup: SetupConfig
     for head in network.heads.values():
         for layer in head.prediction_layers:  # type: ignore[union-attr]
             names = _names(network, [layer])
-            if any(_differs_in_channels(own[name], state.get(naming[name])) for name in names):
+            shapes = [(own[name].shape, state[naming[name]].shape) for name in names if naming[name] in state]
+            if any(ours != given and ours[1:] == given[1:] for ours, given in shapes):  # the output channels alone
                 untrained |= names
     if new or gone:
         untrained |= {name for name in own if concerns(name, new)}
@@ -69,11 +70,6 @@ def start_from(network: Network, state: Mapping[str, Tensor], setup: SetupConfig
     kept = {name: value for name, value in state.items() if not concerns(name, gone)}
     load_strictly(network, kept | {naming[name]: own[name] for name in untrained}, setup)
     return _whole_modules(network, untrained)
-
-
-def _differs_in_channels(own: Tensor, given: Tensor | None) -> bool:
-    """Whether the number of output channels, and nothing else, differs."""
-    return given is not None and own.shape != given.shape and own.shape[1:] == given.shape[1:]
 
 
 def _names(network: nn.Module, parts: Iterable[nn.Module]) -> set[str]:

@@ -178,21 +178,6 @@ def test_size_does_not_depend_on_the_words():
     assert short.shape == long.shape
 
 
-@pytest.mark.parametrize(
-    ("rows", "titles", "message"),
-    [
-        ([], [], "at least one picture"),
-        ([[], []], [], "at least one picture"),
-        ([[("a", picture(2, 2, 0))]], ["x", "y"], "got 2 for 1 rows"),
-        ([[("a", np.zeros((2, 2, 3)))]], [], r"'a' must be uint8 .* got float64 \(2, 2, 3\)"),
-        ([[("a", np.zeros((2, 2), dtype=np.uint8))]], [], r"got uint8 \(2, 2\)"),
-    ],
-)
-def test_panel_refuses_nonsense(rows: list, titles: list[str], message: str):
-    with pytest.raises(ValueError, match=message):
-        panel(rows, titles)
-
-
 def test_png_holds_what_was_written(tmp_path: Path):
     rgb = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     depth = np.array([[0, 1, 65535]], dtype=np.uint16)
@@ -208,36 +193,6 @@ def test_png_holds_what_was_written(tmp_path: Path):
     assert sorted(os.listdir(tmp_path)) == ["depth.png", "ids.png", "rgb.png"]
 
 
-def test_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path = tmp_path / "panel.png"
-    write_png(path, picture(2, 2, 7))
-    before = path.read_bytes()
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(UserError, match=r"panel.png: cannot be written \(No space left on device\)"):
-        write_png(path, picture(2, 2, 8))
-
-    assert path.read_bytes() == before and os.listdir(tmp_path) == ["panel.png"]
-
-
-def test_missing_folder_is_the_users_to_mend(tmp_path: Path):
-    with pytest.raises(UserError, match=r"x.png: cannot be written \(No such file .*\); check that its folder exists"):
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path):
+    with pytest.raises(UserError, match=r"x.png: cannot be written \(No such file"):
         write_png(tmp_path / "absent" / "x.png", picture(2, 2, 0))
-
-
-def test_file_in_place_of_the_folder_is_the_users_to_mend(tmp_path: Path):
-    (tmp_path / "file").touch()
-
-    with pytest.raises(UserError, match=r"file/x.png: cannot be written \(Not a directory\)"):
-        write_png(tmp_path / "file" / "x.png", picture(2, 2, 0))
-
-
-@pytest.mark.parametrize("array", [np.zeros((2, 2)), np.zeros((2, 2, 4), dtype=np.uint8), np.zeros(3, dtype=np.uint8)])
-def test_png_refuses_other_arrays(tmp_path: Path, array: np.ndarray):
-    with pytest.raises(ValueError, match="a PNG holds uint8"):
-        write_png(tmp_path / "x.png", array)
-
-    assert not os.listdir(tmp_path)

@@ -1,6 +1,6 @@
-"""Speed of validation on noise, against the loop that research code usually has.
+"""Speed of validation on noise, against the usual loop of research code.
 
-The plain loop: one process that loads, predicts and measures one batch after the other, float32, channels first, the
+That plain loop loads, predicts and measures one batch after the other in one process: float32, channels first, the
 network in the textbook form (`training/benchmark/textbook.py`). Weights, losses and metrics are the same on both sides.
 """
 
