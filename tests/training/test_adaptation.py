@@ -10,7 +10,6 @@ from torch import nn
 
 from models.discriminator import Discriminator
 from tests.helpers.config_examples import build_task
-from tests.helpers.forbid_sync import ForbidSync
 from tests.helpers.runs import few_threads
 from training.adaptation import Adaptation, Aligned
 from training.distributed import Processes
@@ -182,13 +181,6 @@ def test_adaptation_starts_when_told(doda, first):
         assert judged is adapts
 
 
-def test_source_only_has_no_target_and_no_discriminator():
-    strategy = strategy_of(Network(), [], start=None)
-    assert list(strategy.datasets) == ["source"] and list(strategy.networks) == ["model"]
-    assert list(strategy.backward({"source": batches_of()["source"]}, step=1, share=1.0)) == ["total"]
-    assert strategy.panels({"source": batches_of()["source"]}, 1) == {}
-
-
 def test_every_output_has_its_losses_by_name():
     strategy = strategy_of(Network(("semseg", "depth", "normals")), [*OUTPUTS, ("normals", 1)])
     values = strategy.backward(batches_of(), step=1, share=1.0)
@@ -292,13 +284,6 @@ def test_no_graph_outlives_its_backward():
     assert alive_at_target == [False] * 4  # the source's predictions are gone when the target's are made
     assert tensors_in_graphs() <= before
     assert all(value.grad_fn is None for value in values.values())
-
-
-def test_the_step_never_waits_for_the_device():
-    strategy = strategy_of(Network(), OUTPUTS, judges=spectral_judges(OUTPUTS))
-    batches = batches_of()
-    with ForbidSync():
-        strategy.backward(batches, step=1, share=1.0)
 
 
 def test_panels_show_the_maps_of_both_domains():

@@ -71,17 +71,6 @@ def test_adaptation_is_measured_beside_its_supervised_step(monkeypatch, capfd):
     assert judges > 0 and added < (judges + weight) * 1.1
 
 
-def test_a_supervised_experiment_has_one_figure_that_grows_with_the_images(monkeypatch, capfd):
-    peaks = []
-    for size in ("96x96", "192x192"):  # large enough for the images to outweigh the weights
-        status, out, _ = measure(monkeypatch, capfd, "memory", *FS, "--size", size, *SMALL)
-        assert status == 0
-        figures = json.loads(out)
-        assert "ratio" not in figures
-        peaks.append(figures["peak_mib"] - figures["state_mib"] * 3 / 4)  # without the gradients, which come later
-    assert 2 < peaks[1] / peaks[0] < 5
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
