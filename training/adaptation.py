@@ -173,15 +173,15 @@ class Adaptation(Strategy):
         return values
 
     @torch.inference_mode()
-    def panels(self, batches: Mapping[str, Batch], wanted: int) -> dict[str, np.ndarray]:
+    def panels(self, batches: Mapping[str, Batch], n_samples: int) -> dict[str, np.ndarray]:
         """The discriminators' inputs for the first samples of both domains, side by side; semseg as total entropy."""
-        if not self.aligned or "target" not in batches or not wanted:
+        if not self.aligned or "target" not in batches or not n_samples:
             return {}
         self.model.eval()
         depth_range = _depth_range(batches["source"])
         rows: dict[str, list[list[Captioned]]] = {}
         for domain in ("source", "target"):
-            image = batches[domain]["image"][:wanted]
+            image = batches[domain]["image"][:n_samples]
             with self.precision.autocast():
                 predictions = self.model(image)
             maps = self._maps(predictions, image, depth_range)

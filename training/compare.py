@@ -69,7 +69,7 @@ def comparison(experiments: Mapping[str, Mapping[str, Headlines]]) -> str:
     differences = {
         label: [_difference(name, experiments[label], experiments[first]) for name in names] for label in others
     }
-    return f"{text}\n\nbeside {first}, seed by seed\n{_table(names, differences)}"
+    return f"{text}\n\ncompared with {first}, seed by seed\n{_table(names, differences)}"
 
 
 def means_table(experiments: Mapping[str, Sequence[Headlines]]) -> str:

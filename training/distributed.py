@@ -187,7 +187,7 @@ def under_torchrun() -> bool:
 def end_with_parent() -> None:
     """Ask the kernel to send this process SIGTERM when its parent dies; on Linux only.
 
-    Without it, processes whose `torchrun` was killed keep training beside those started in their place.
+    Without it, processes whose `torchrun` was killed keep training alongside those started in their place.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

@@ -159,17 +159,17 @@ class Evaluator:
         return {task: decoded[task, scales[0]] for task, scales in self.scales.items()}
 
     @torch.inference_mode()
-    def training_panels(self, network: nn.Module, batches: Mapping[str, Batch], wanted: int) -> dict[str, np.ndarray]:
+    def training_panels(self, network: nn.Module, batches: Mapping[str, Batch], count: int) -> dict[str, np.ndarray]:
         """Panels of the first samples of a training batch of each stream; leaves the network in evaluation mode."""
         network.eval()
         panels: dict[str, np.ndarray] = {}
         for stream, batch in batches.items():
-            if wanted:
+            if count:
                 height, width = batch["image"].shape[-2:]
                 with self.precision.autocast():
-                    predictions = network(batch["image"][:wanted])
+                    predictions = network(batch["image"][:count])
                 decoded = decode_final(self.tasks, predictions, (height, width))
-                panels |= sample_panels(self.tasks, batch, decoded, wanted, f"train_{stream}")
+                panels |= sample_panels(self.tasks, batch, decoded, count, f"train_{stream}")
         return panels
 
     def _finish(self, sums: dict[str, Tensor], count: int, panels: dict[str, np.ndarray], started: float) -> Evaluation:

@@ -124,7 +124,7 @@ class Loop:
         return result
 
     def _streams(self) -> dict[str, Iterator[Batch]]:
-        """Endless batches of each stream, starting where the run stands."""
+        """Endless batches of each stream, from the run's position on."""
         return {
             name: iter(
                 train_loader(

@@ -11,9 +11,9 @@ from utils.visualize import Captioned, color_image, panel
 
 
 def sample_panels(
-    tasks: Mapping[str, Task], batch: Batch, decoded: Mapping[str, Tensor], wanted: int, prefix: str
+    tasks: Mapping[str, Task], batch: Batch, decoded: Mapping[str, Tensor], n_samples: int, prefix: str
 ) -> dict[str, np.ndarray]:
-    """Panels of the first `wanted` samples of a batch by name, `<prefix>_<index in the dataset>`.
+    """Panels of the first `n_samples` samples of a batch by name, `<prefix>_<index in the dataset>`.
 
     Each has a row of ground truth, black where there is none, and a row of predictions.
 
@@ -21,14 +21,14 @@ def sample_panels(
         tasks: The tasks.
         batch: Collated samples (the table in `dataset/base.py`).
         decoded: Predictions [B, C, H, W] in the form of `Task.decode`.
-        wanted: How many, at most; none for 0 or less.
+        n_samples: Their number, at most; 0 or less draws nothing.
         prefix: How the names start.
     """
     panels: dict[str, np.ndarray] = {}
-    if wanted <= 0:
+    if n_samples <= 0:
         return panels
     truths = {name: task.truth(batch) if task.label in batch else None for name, task in tasks.items()}
-    for index in range(min(wanted, len(batch["image"]))):
+    for index in range(min(n_samples, len(batch["image"]))):
         image = color_image(to_numpy(batch["image"][index]))
         known: list[Captioned] = [("image", image)]
         predicted: list[Captioned] = [("image", image)]

@@ -109,7 +109,7 @@ def _restore(
     """Restore the state of a run; returns its progress and its generators' states.
 
     A resumed run may mix two configs, hence the warning. With another number of processes it cannot continue exactly:
-    it goes on with other batches from about the image where the run stands, and with new generators.
+    it continues with other batches, near the image where the run stopped, and with new generators.
     """
     progress, strategy_state, random = state
     changed = changed_keys(read_mapping(folder.config), experiment.raw) if folder.config.exists() else []

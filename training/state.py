@@ -56,7 +56,8 @@ def load_state(path: Path) -> State:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if state["format"] != FORMAT:
-            raise UserError(f"{path}: run state of format {state['format']}, this version reads {FORMAT}")
+            found = state["format"]
+            raise UserError(f"{path}: run state of format {found}, not {FORMAT}; start again without --resume")
         return Progress(**state["progress"]), state["strategy"], state["random"]
     except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError, KeyError, TypeError) as error:
         reason = str(error).partition("\n")[0]

@@ -5,7 +5,7 @@ from types import FrameType, TracebackType
 
 
 class StopRequest:
-    """While entered, SIGINT and SIGTERM are remembered; a second one ends the process at once.
+    """While entered, SIGINT and SIGTERM are remembered; a second one ends the process immediately.
 
     Args:
         patient: Ignore further signals. `torchrun` forwards the signals it gets, so that they arrive twice where a

@@ -70,8 +70,8 @@ class Strategy(ABC):
             Named losses and measures, detached scalars on the device.
         """
 
-    def panels(self, batches: Mapping[str, Batch], wanted: int) -> dict[str, np.ndarray]:
-        """Pictures, uint8 [H, W, 3] by name, that only this strategy can draw, of `wanted` samples; may be none.
+    def panels(self, batches: Mapping[str, Batch], n_samples: int) -> dict[str, np.ndarray]:
+        """Pictures, uint8 [H, W, 3] by name, that only this strategy can draw, of `n_samples` samples; may be empty.
 
         Networks may be left in evaluation mode.
         """

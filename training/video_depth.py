@@ -84,12 +84,12 @@ class VideoDepthTraining(Strategy):
         return {offset: batch[f"frame_{offset}_{self.pose_frames}"] for offset in self.model.frame_ids}
 
     @torch.inference_mode()
-    def panels(self, batches: Mapping[str, Batch], wanted: int) -> dict[str, np.ndarray]:
+    def panels(self, batches: Mapping[str, Batch], n_samples: int) -> dict[str, np.ndarray]:
         """Disparity, warped neighbours, error and automask of the first samples of the last training batch."""
         batch = batches.get("source")
-        if batch is None or not wanted:
+        if batch is None or not n_samples:
             return {}
-        batch = {name: value[:wanted] for name, value in batch.items()}
+        batch = {name: value[:n_samples] for name, value in batch.items()}
         self.model.eval()
         with self.precision.autocast():
             predictions, transforms, _ = self.model.forward_video(batch["image"], self._frames(batch))

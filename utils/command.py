@@ -9,7 +9,7 @@ from io import StringIO
 
 from utils.errors import CommandError
 
-TIME_TO_SPEAK = 5.0  # seconds that processes started together by `torchrun` may be apart
+TIME_TO_REPORT = 5.0  # seconds that processes started together by `torchrun` may be apart
 
 
 def _say(message: str) -> None:
@@ -33,7 +33,7 @@ def run_command(command: Callable[[], int | None], *, say: Callable[[str], None]
 
 
 @contextmanager
-def one_speaks() -> Iterator[None]:
+def one_reports() -> Iterator[None]:
     """Let one process per machine report for all while they read the command line and the experiment.
 
     PyTorch is not yet imported, so they cannot communicate; but all of them find the same mistakes.
@@ -47,5 +47,5 @@ def one_speaks() -> Iterator[None]:
     except (CommandError, SystemExit) as end:
         status = end.status if isinstance(end, CommandError) else end.code
         if status and "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun, which ends all as soon as one has failed
-            time.sleep(TIME_TO_SPEAK)
+            time.sleep(TIME_TO_REPORT)
         raise SystemExit(status) from None

@@ -36,7 +36,7 @@ def test_mean_and_deviation_over_seeds_of_the_final_output_and_gains_by_seed(tmp
     assert header.split() == ["better", "bound", "(2", "seeds)", "ours", "(2", "seeds)", "one"]
     assert miou.split() == ["semseg", "mIoU", "higher", *"0.3000 ± 0.1414 0.4500 ± 0.2121 0.5000".split()]
     assert rmse.split() == ["depth", "rmse", "lower", *"5.0000 ± 1.4142 4.0000 ± 0.7071 -".split()]
-    assert title == "beside bound, seed by seed"
+    assert title == "compared with bound, seed by seed"
     assert gains.split() == ["better", "ours", "one"]
     assert miou_gain.split(maxsplit=3)[3] == "+0.1500 ± 0.0707, 2 of 2 better  +0.1000, 1 of 1 better"
     assert rmse_gain.split(maxsplit=3)[3].split("  ")[0] == "-1.0000 ± 2.1213, 1 of 2 better"

@@ -16,8 +16,8 @@ from utils.errors import UserError
 
 KINDS = {
     "step": "seconds of a training step, and its share of a convolution's speed",
-    "evaluate": "images per second of a validation, beside the plain loop of research code",
-    "loader": "seconds to load a training image, beside decoding its files alone",
+    "evaluate": "images per second of a validation, compared with the plain loop of research code",
+    "loader": "seconds to load a training image, compared with decoding its files",
     "memory": "peak memory of a training step",
 }
 
@@ -51,7 +51,7 @@ def load(arguments: argparse.Namespace) -> Experiment:
     # `loader` alone reads a dataset.
     purpose: Purpose = "train" if arguments.kind == "loader" else "predict"
     switches = {"training.use_amp=true": arguments.amp, "training.compile=true": arguments.compile}
-    overrides = [override for override, wanted in switches.items() if wanted]
+    overrides = [override for override, enabled in switches.items() if enabled]
     experiment = chosen_experiment(arguments, purpose=purpose, overrides=overrides)
     if arguments.size is None:
         return experiment

@@ -1,4 +1,4 @@
-"""The tasks, each with everything people see of it; every task of the schema has its line here."""
+"""The tasks as their users see them; every task and every loss of the schema has its line here."""
 
 from collections.abc import Mapping
 

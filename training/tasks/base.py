@@ -1,4 +1,4 @@
-"""What people see of a task; each task has its file beside this one, and `training/tasks` collects them.
+"""A task as its users see it: units, metrics, pictures, files. Each task has its own file in this folder.
 
 A prediction goes raw -> `decode` -> metrics, pictures and files, all from the same numbers, so that a figure and a
 picture never disagree. The training targets are in `loss/`.

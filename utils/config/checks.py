@@ -72,7 +72,7 @@ def _video(config: Config) -> Iterator[Mistake]:
     if not data.load_sequences:
         yield "data.source.load_sequences", f"'{setup.name}' learns depth from video: must be True"
     if len(data.frame_ids) < 2:
-        message = f"'{setup.name}' needs neighbouring frames beside frame 0, such as [0, -1, 1], got {data.frame_ids}"
+        message = f"'{setup.name}' needs neighbouring frames besides frame 0, such as [0, -1, 1], got {data.frame_ids}"
         yield "data.source.frame_ids", message
     if "disp" in setup.tasks:
         # PAD-Net's disparity is supervised at its final scale alone (checks_network).

@@ -48,7 +48,7 @@ def _heads(config: Config) -> Iterator[Mistake]:
             for message in _scale_mistakes(head):
                 yield f"{path}.kwargs.active_scales", f"{message}, got {kwargs.active_scales}"
         if task == "disp" and head.head == "deeplab" and setup.method == "baseline":
-            yield f"{path}.head", "a deeplab head gives no disparity, which is a sigmoid's output: must be padnet+"
+            yield f"{path}.head", "a deeplab head predicts no disparity, which is a sigmoid's output: must be padnet+"
         if task == "disp" and not kwargs.is_regression:
             yield f"{path}.kwargs.is_regression", "disparity is a sigmoid's output: must be True"
 

@@ -115,7 +115,7 @@ def _sections(path: Path, option: str) -> dict[str, Any]:
     if path.exists():
         return read_mapping(path)
     if not path.parent.is_dir():
-        raise UserError(f"{option} {path}: no such file, and no folder {path.parent}")
+        raise UserError(f"{option} {path}: no such file, nor is there a folder {path.parent}")
     nearest = get_close_matches(path.name, [file.name for file in path.parent.glob("*.yml")], n=1)
     hint = f"; did you mean {path.with_name(nearest[0])}?" if nearest else ""
     raise UserError(f"{option} {path}: no such file{hint}")

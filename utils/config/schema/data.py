@@ -24,7 +24,7 @@ class DatasetFacts:
 
     Attributes:
         n_classes: class counts with a label set (the sets themselves: dataset/labels.py).
-        stored: the maps it stores beside labels and depth.
+        stored: the maps it stores besides labels and depth.
         sequences: whether it has video around its frames.
     """
 
