@@ -4,7 +4,7 @@ A metric only updates, resets and scores; what it measures are pure functions be
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -22,6 +22,8 @@ class Metric(ABC):
     Args:
         state: The accumulators at zero, float64 or int64.
     """
+
+    update: Callable[..., None]  # (decoded prediction, *ground truth) of a batch; each metric has its own
 
     def __init__(self, state: Sequence[Tensor]) -> None:
         self._state = list(state)

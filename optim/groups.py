@@ -19,7 +19,8 @@ WRAPPERS = ("main", "monodepth")
 class TaskNetwork(Protocol):
     """What is asked of a network here."""
 
-    tasks: tuple[str, ...]
+    @property
+    def tasks(self) -> tuple[str, ...]: ...
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
 

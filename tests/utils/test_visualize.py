@@ -16,7 +16,6 @@ from utils.visualize import (
     color_disparity,
     color_edges,
     color_image,
-    color_mask,
     color_normals,
     color_semseg,
     depth_limits,
@@ -48,7 +47,6 @@ HALVES = np.full((3, 1, 2), 0.8)
         (color_edges(np.array([[0, 1, 0.2, 0.6]])), [[0] * 3, [255] * 3, [51] * 3, [153] * 3]),
         (color_normals(NORMALS), [[128, 128, 255], [0, 128, 128], BLACK, BLACK]),
         (color_normals(NORMALS, np.zeros((1, 4), dtype=bool)), [BLACK] * 4),
-        (color_mask(HALVES, np.array([[True, False]])), [[204] * 3, [51] * 3]),
     ],
 )
 def test_colors_by_hand(colored: np.ndarray, expected: list[list[int]]):

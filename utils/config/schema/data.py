@@ -24,7 +24,7 @@ class DatasetFacts:
 
     Attributes:
         n_classes: class counts with a label set (the sets themselves: dataset/labels.py).
-        stored: the maps it stores beside labels and depth.
+        stored: the maps it stores besides labels and depth.
         sequences: whether it has video around its frames.
     """
 
@@ -68,28 +68,28 @@ class DatasetConfig(Section):
     """One dataset on disk and how its samples are cut."""
 
     dataset: DatasetName = Field(description="Which dataset.")
-    path: str = Field(description="Its folder.")
-    prepared: FolderName | None = Field(None, description="What `python -m dataset.prepare` made of it.")
+    path: str = Field(description="Folder of the dataset.")
+    prepared: FolderName | None = Field(None, description="Folder of its prepared form (`python -m dataset.prepare`).")
     n_classes: PositiveInt = Field(description="Number of classes; picks the label set.")
     dataset_seed: Integer = Field(42, description="Seed of splits and subsets.")
     width: PositiveInt = Field(description="Width to which images are resized.")
     height: PositiveInt = Field(description="Height to which images are resized.")
     crop_w: PositiveInt | None = Field(None, description="Width of the crop; default: the whole width.")
     crop_h: PositiveInt | None = Field(None, description="Height of the crop; default: the whole height.")
-    crop_center: bool = Field(False, description="Crop the centre, validation too; else at random, training alone.")
+    crop_center: bool = Field(False, description="Crop the centre, also to validate; else at random, training only.")
     frame_ids: list[Integer] = Field([0], description="Offsets of the video frames to load; 0 is the labelled frame.")
     num_scales: PositiveInt = Field(1, description="Sizes (1, 1/2, 1/4 ...) of the frame that SDE needs.")
     load_sequences: bool = Field(False, description="Load neighbouring video frames.")
     load_semantic_gt: bool = Field(True, description="Load segmentation labels.")
-    only_sequences_with_segmentation: bool = Field(True, description="Train on labelled frames alone (SDE).")
-    val_only_sequences_with_segmentation: bool = Field(True, description="Validate on labelled frames alone (SDE).")
+    only_sequences_with_segmentation: bool = Field(True, description="Train on labelled frames only (SDE).")
+    val_only_sequences_with_segmentation: bool = Field(True, description="Validate on labelled frames only (SDE).")
     restrict_to_subset: SubsetConfig | None = Field(None, description="Which training images keep their labels.")
     load_labeled: bool = Field(True, description="Use the training images that keep their labels.")
     load_unlabeled: bool = Field(True, description="Use the training images that do not.")
-    num_val_samples: PositiveInt | None = Field(None, description="Validate on the first so many; default: all.")
+    num_val_samples: PositiveInt | None = Field(None, description="Validate on the first n images; default: all.")
     val_split: str = Field("val", description="Split that validates.")
     variations: list[str] = Field(["15-deg-left"], description="vkitti2: variations of every scene.")
-    split_by: Literal["frame", "scene"] = Field("frame", description="vkitti2: what a random split keeps together.")
+    split_by: Literal["frame", "scene"] = Field("frame", description="vkitti2: the unit of the random split.")
     inverse_depth: bool = Field(True, description="No effect: datasets give metres, the loss converts.")
     max_percentile: float | None = Field(None, description="No effect.")
     load_onehot: bool = Field(False, description="No effect: losses take train ids.")

@@ -26,7 +26,7 @@ UNDEFINED_WORDS = ("CxTAM", "split")  # named by the published code without a wo
 
 
 class HeadKwargs(Section):
-    """Options of a decoder head; those a head has no use for are ignored by it."""
+    """Options of a decoder head; a head ignores those of the other kind."""
 
     num_out_ch: PositiveInt = Field(description="Channels of the prediction.")
     active_scales: Scales = Field([0], description="Levels that predict; 0 is the final output.")
@@ -55,9 +55,9 @@ class TaskConfig(Section):
 class PoseConfig(Section):
     """The pose network of depth from video."""
 
-    pose_model_input: Literal["pairs", "all"] = Field("pairs", description="Frames it sees at once.")
-    frame_ids: Frames | None = Field(None, description="Frames it sees; default: data.frame_ids.")
-    provide_uncropped_for_pose: bool = Field(False, description="It sees the frames before the crop.")
+    pose_model_input: Literal["pairs", "all"] = Field("pairs", description="Frames of one input.")
+    frame_ids: Frames | None = Field(None, description="Frames of its input; default: data.frame_ids.")
+    provide_uncropped_for_pose: bool = Field(False, description="Input the frames before the crop.")
     freeze: bool = Field(False, description="Keep its weights.")
 
 

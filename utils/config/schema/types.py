@@ -1,4 +1,4 @@
-"""What the sections of an experiment file are made of: number types with their bounds, names, the base class."""
+"""The building blocks of the sections: number types with their bounds, names, the base class."""
 
 from typing import Annotated, Any, Literal
 
