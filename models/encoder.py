@@ -16,8 +16,6 @@ from models.weights import load_strictly, read_weights
 from utils.checkpointing import run_checkpointed
 from utils.errors import UserError
 
-NAMES = ("resnet18", "resnet50", "resnet101")
-
 # Mean and deviation of all channels alike, as Monodepth2 trains its encoders.
 INPUT_MEAN = 0.45
 INPUT_STD = 0.225
@@ -27,7 +25,7 @@ class Encoder(nn.Module):
     """ResNet without its pooling and classifier; normalises its input itself. Weights have torchvision's names.
 
     Args:
-        name: one of `NAMES`.
+        name: a ResNet of torchvision's, or of its family (ResNeXt, wide ResNet).
         use_dilation: which of the last three stages keep their resolution and are dilated instead.
         in_channels: channels of the input, 3 for every image stacked in it.
 
@@ -41,10 +39,6 @@ class Encoder(nn.Module):
         self, *, name: str, use_dilation: Sequence[bool] = (False, False, False), in_channels: int = 3
     ) -> None:
         super().__init__()
-        if name not in NAMES:
-            raise ValueError(f"unknown backbone {name!r}, known are {', '.join(NAMES)}")
-        if any(use_dilation) and name == "resnet18":
-            raise ValueError("use_dilation: resnet18 has no dilated form, its blocks cannot be dilated")
         if in_channels < 3 or in_channels % 3:
             raise ValueError(f"in_channels must be a multiple of 3, RGB images stacked, got {in_channels}")
         resnet = torchvision.models.get_model(name, weights=None, replace_stride_with_dilation=list(use_dilation))

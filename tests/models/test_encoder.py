@@ -127,8 +127,6 @@ def test_weights_of_another_network_are_refused(classifier):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"name": "vgg16"}, "unknown backbone 'vgg16', known are resnet18, resnet50, resnet101"),
-        ({"name": "resnet18", "use_dilation": [False, False, True]}, "resnet18 has no dilated form"),
         ({"name": "resnet18", "in_channels": 4}, "multiple of 3.*got 4"),
     ],
 )

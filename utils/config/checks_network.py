@@ -6,9 +6,9 @@ from typing import Any
 
 from utils.config.messages import Problem, closest_hint
 from utils.config.schema import Config
-from utils.config.schema.data import DATASETS, DatasetName
+from utils.config.schema.data import DATASETS
 from utils.config.schema.loss import TASKS
-from utils.config.schema.setup import DILATED, TaskConfig
+from utils.config.schema.setup import UNDILATED, TaskConfig
 from utils.config.schema.types import TaskName
 
 _THREE_WAYS_STAGE = 2  # level after which the decoders of `padnet+` exchange features
@@ -82,9 +82,9 @@ def _task_count(config: Config) -> Iterator[Problem]:
 
 def _backbone(config: Config) -> Iterator[Problem]:
     model = config.setup.model
-    if any(model.dilation) and model.backbone not in DILATED:
+    if any(model.dilation) and model.backbone in UNDILATED:
         message = f"{model.backbone} has no dilated form: must be [False, False, False] or False"
-        yield ("setup", "model", "use_dilation"), f"{message} (or take {' or '.join(DILATED)})"
+        yield ("setup", "model", "use_dilation"), f"{message} (or take a deeper backbone)"
 
 
 def _decoder_sections(config: Config) -> Iterator[Problem]:
@@ -160,7 +160,7 @@ def _losses(config: Config) -> Iterator[Problem]:
             yield scales_path, f"{message}, got {kwargs.scales}"
 
 
-def _fitting_losses(task: TaskName, dataset: DatasetName) -> tuple[str, ...]:
+def _fitting_losses(task: TaskName, dataset: str) -> tuple[str, ...]:
     if task == "normals":  # where they are not stored they are derived from depth
         return ("gt_normals",) if task in DATASETS[dataset].stored else ("normals",)
     return TASKS[task].losses
