@@ -1,12 +1,17 @@
 """The kinds of map that a dataset may store: their arrays, and what a sample makes of them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dataset.transform import SampleTransform
 from utils.constants import IGNORE_INDEX
+
+if TYPE_CHECKING:  # it loads PyTorch, which those who write files do not need
+    from dataset.transform import SampleTransform
 
 Arrays = dict[str, np.ndarray]
 
