@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo_output
 
-.PHONY: demo demo-da demo-sde test lint format clean
+.PHONY: demo demo-da demo-sde test test-lowest lint format clean
 
 $(VENV)/.run: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "DenseMTL needs Python 3.10 or newer; set PYTHON=...")'
@@ -63,13 +63,23 @@ demo-sde: $(VENV)/.run  ## train segmentation with depth from video and compare 
 test: $(VENV)/.dev  ## run the tests
 	$(BIN)/python -m pytest -n 2
 
+# pip takes the newest versions unless constrained: here to the lower bounds of requirements.txt. Needs Python 3.11, as
+# not all of them have wheels for later ones.
+LOWEST := .venv-lowest
+test-lowest:  ## run the tests with the lowest versions that requirements.txt allows
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	sed 's/>=\([^,]*\).*/==\1/' requirements.txt > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet -r requirements-dev.txt -c $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pytest -n 2
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(LOWEST) $(DEMO)

@@ -35,6 +35,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from dataset.labels import LabelSet
+from dataset.maps import map_kind
 from dataset.transform import SampleTransform, Transform, rgb_to_tensor
 
 Sample = dict[str, Tensor | int | str]
@@ -47,6 +48,7 @@ class Source(Protocol):
 
     names: list[str]
     frames: tuple[int, ...]
+    maps: tuple[str, ...]
 
     def load(self, index: int) -> dict[str, np.ndarray]: ...
 
@@ -120,8 +122,12 @@ class DenseDataset(Dataset):
             "filename": self.filename(index),
             "intrinsics": torch.from_numpy(transform.intrinsics(arrays["intrinsics"])),
             **self._images(arrays, transform),
-            **_maps(arrays, transform),
+            **self._maps(arrays, transform),
         }
+
+    def _maps(self, arrays: Arrays, transform: SampleTransform) -> dict[str, Tensor]:
+        cut = [map_kind(kind).cut(kind, arrays[kind], transform) for kind in self.source.maps]
+        return {name: torch.from_numpy(values) for entries in cut for name, values in entries.items()}
 
     def _images(self, arrays: Arrays, transform: SampleTransform) -> dict[str, Tensor]:
         target = transform.rgb(arrays["frame_0"])
@@ -143,14 +149,3 @@ def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
     """The generator of one sample."""
     # The leading 1 keeps these streams apart from the sampler's: SeedSequence does not tell (s, e) from (s, e, 0).
     return np.random.default_rng((1, seed % 2**32, epoch, index))
-
-
-def _maps(arrays: Arrays, transform: SampleTransform) -> dict[str, Tensor]:
-    maps = {kind: transform.map(arrays[kind]).astype(np.int64) for kind in ("semseg", "edges") if kind in arrays}
-    if "depth" in arrays:
-        maps["depth"] = transform.map(arrays["depth"])[None]
-        maps["depth_mask"] = maps["depth"] > 0
-    if "normals" in arrays:
-        maps["normals"] = transform.normals(arrays["normals"])
-        maps["normals_mask"] = (maps["normals"] != 0).any(axis=0, keepdims=True)
-    return {name: torch.from_numpy(values) for name, values in maps.items()}

@@ -18,7 +18,7 @@ from dataset.splits import evenly_spaced, fixed_subset, random_subset
 from dataset.synthia import Synthia
 from dataset.transform import Transform
 from dataset.vkitti2 import VKitti2
-from utils.config.schema.data import DatasetConfig
+from utils.config.schema.data import DATASETS, DatasetConfig
 from utils.console import LOGGER
 from utils.errors import UserError
 
@@ -131,20 +131,9 @@ def prepared_store(cfg: DatasetConfig, files: DatasetFiles) -> PreparedStore | N
 
 
 def needed_maps(cfg: DatasetConfig, tasks: tuple[str, ...], *, training: bool) -> tuple[str, ...]:
-    """The kinds of map that the tasks need of this dataset."""
-    stored = _DATASETS[cfg.dataset].stored_maps
-    if "edges" in tasks and "edges" not in stored:
-        raise UserError(f"dataset: {cfg.dataset} stores no edges; leave the task edges out or use nyudv2")
-    needs_depth = (
-        "depth" in tasks or ("disp" in tasks and not training) or ("normals" in tasks and "normals" not in stored)
-    )
-    wanted = {
-        "semseg": "semseg" in tasks,
-        "depth": needs_depth,
-        "normals": "normals" in tasks and "normals" in stored,
-        "edges": "edges" in tasks,
-    }
-    return tuple(kind for kind, needed in wanted.items() if needed)
+    """The kinds of map that the tasks need of this dataset; `disp` is measured against depth, but trained without."""
+    facts = DATASETS[cfg.dataset]
+    return tuple(dict.fromkeys(facts.map_of(task) for task in tasks if not (training and task == "disp")))
 
 
 def _listed(
@@ -154,8 +143,6 @@ def _listed(
     splits = _DATASETS[cfg.dataset].splits
     if split == "val" and splits is not None and cfg.val_split not in splits:
         raise UserError(f"val_split: {cfg.dataset} is split into {', '.join(splits)}, got {cfg.val_split!r}")
-    if video and not _DATASETS[cfg.dataset].has_videos:
-        raise UserError(f"load_sequences: {cfg.dataset} is read without video sequences; use cityscapes")
     try:
         files = _open_files(cfg, labels, maps, video=video, validation=split == "val")
         return files, files.names(cfg.val_split if split == "val" else split, seed=cfg.dataset_seed)

@@ -31,7 +31,6 @@ class Cityscapes(DatasetFiles):
         annotated_only: of the sequences, whether only frames with labels are samples; else all frames are.
     """
 
-    has_videos = True
     tree = (
         "leftImg8bit/<split>/<city>/*_leftImg8bit.png (leftImg8bit_trainvaltest.zip), "
         "gtFine/<split>/<city>/*_gtFine_labelIds.png (gtFine_trainvaltest.zip), "

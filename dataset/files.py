@@ -1,7 +1,7 @@
 """A dataset on disk: where a sample's files are, and how each becomes one array of the training size."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from dataset.labels import LabelSet, byte_ids
+from dataset.maps import map_kind
 from dataset.reading import image_size, read_ids, read_rgb, read_uint16
 from dataset.resize import resize_edges, resize_nearest, resize_rgb
 from utils.errors import UserError
@@ -45,7 +46,7 @@ class Item:
     """One array of a sample, and what it is made of.
 
     Args:
-        kind: "image", "semseg", "depth", "normals" or "edges".
+        kind: "image", or that of the map.
         name: the sample.
         files: the file that is decoded, then those its values also depend on: a map's image, whose size it must have,
             and the camera of depth.
@@ -57,16 +58,11 @@ class Item:
 
 
 def array_type(kind: str, *, width: int, height: int) -> tuple[np.dtype, tuple[int, ...]]:
-    """Type and shape of an item's array: depth in metres, 0 where unknown; unit normals, 0 where invalid; dataset ids;
-    1 on an edge."""
-    dtype, shape = {
-        "image": (np.uint8, (height, width, 3)),
-        "semseg": (np.uint8, (height, width)),
-        "depth": (np.float32, (height, width)),
-        "normals": (np.float32, (3, height, width)),
-        "edges": (np.uint8, (height, width)),
-    }[kind]
-    return np.dtype(dtype), shape
+    """Type and shape of an item's array: RGB, or a map (`dataset/maps.py`; of segmentation, the dataset's ids)."""
+    if kind == "image":
+        return np.dtype(np.uint8), (height, width, 3)
+    stored = map_kind(kind)
+    return np.dtype(stored.dtype), (*stored.channels, height, width)
 
 
 @dataclass(frozen=True)
@@ -114,6 +110,9 @@ class View:
             )
 
 
+Reader = Callable[[Path, View], np.ndarray]
+
+
 class DatasetFiles(ABC):
     """The folders and file formats of one dataset.
 
@@ -122,19 +121,14 @@ class DatasetFiles(ABC):
     Args:
         root: the dataset's folder.
         labels: the label set its ids are encoded to.
-        maps: the kinds of map to be read, of `stored_maps`; their folders must exist.
+        maps: the kinds of map to be read, of `readers`; their folders must exist.
     """
 
-    stored_maps: tuple[str, ...] = ("semseg", "depth")
-    has_videos: bool = False  # whether frames before and after a sample may be on disk
     splits: tuple[str, ...] | None = None  # the names a split may have; None: whichever are on disk
     tree: str  # the files expected under the root, for messages
     images_are_resampled: bool = False  # whether images may be of another size than the maps
 
     def __init__(self, *, root: Path, labels: LabelSet, maps: Sequence[str]) -> None:
-        for kind in maps:
-            if kind not in self.stored_maps:
-                raise ValueError(f"{type(self).__name__} stores {', '.join(self.stored_maps)}, but no {kind}")
         self.root = root
         self.labels = labels
         self.maps = tuple(maps)
@@ -210,7 +204,7 @@ class DatasetFiles(ABC):
         Raises:
             UserError: A file is missing, truncated or of another size than the image.
         """
-        decode = {"semseg": self.semseg_ids, "depth": self.depth, "normals": self.normals, "edges": self.edges}
+        readers = self.readers()
         stored: tuple[int, int] | None = None
         arrays = {}
         for key, item in items.items():
@@ -222,8 +216,12 @@ class DatasetFiles(ABC):
             else:
                 stored = stored or image_size(item.files[1], item.name)
                 view = View(item.name, width, height, stored, self.images_are_resampled)
-                arrays[key] = decode[item.kind](path, view)
+                arrays[key] = readers[item.kind](path, view)
         return arrays
+
+    def readers(self) -> dict[str, Reader]:
+        """What decodes each kind of map the dataset stores, to an array as described at `array_type`."""
+        return {"semseg": self.semseg_ids, "depth": self.depth}
 
     def semseg_ids(self, path: Path, view: View) -> np.ndarray:
         """Dataset ids, uint8 [H,W]."""
@@ -238,14 +236,6 @@ class DatasetFiles(ABC):
         stored = view.nearest(read_uint16(path, view.name), path)
         centimetres = stored if stored.ndim == 2 else stored[..., 0]
         return np.divide(centimetres, np.float32(100), dtype=np.float32)
-
-    def normals(self, path: Path, view: View) -> np.ndarray:
-        """Unit normals, float32 [3,H,W] (x right, y down, z towards the camera), 0 where invalid."""
-        raise NotImplementedError
-
-    def edges(self, path: Path, view: View) -> np.ndarray:
-        """uint8 [H,W], 1 on an edge."""
-        raise NotImplementedError
 
 
 def measured(depth: np.ndarray) -> np.ndarray:

@@ -15,8 +15,8 @@ import numpy as np
 from utils.constants import IGNORE_INDEX
 from utils.errors import UserError
 
-Classes = Mapping[str, tuple[int, ...]]
-
+Classes = Mapping[str, tuple[int, ...]]  # name -> ids
+Colors = Mapping[str, tuple[int, int, int]]  # name -> RGB
 
 _THIN = ("wall", "fence", "pole")
 
@@ -94,7 +94,7 @@ _CITYSCAPES_7: Classes = {
 }  # fmt: skip
 
 # RGB in the files of Virtual KITTI 2; the id is the position.
-VKITTI2_COLORS: Mapping[str, tuple[int, int, int]] = {
+VKITTI2_COLORS: Colors = {
     "Terrain": (210, 0, 200), "Sky": (90, 200, 255), "Tree": (0, 199, 0), "Vegetation": (90, 240, 0),
     "Building": (140, 140, 140), "Road": (100, 60, 100), "GuardRail": (250, 100, 255), "TrafficSign": (255, 255, 0),
     "TrafficLight": (200, 200, 0), "Pole": (255, 130, 0), "Misc": (80, 80, 80), "Truck": (160, 60, 60),
@@ -110,7 +110,7 @@ NYUDV2_NAMES = (
 )  # fmt: skip
 _NYUDV2_40: Classes = {name: (index + 1,) for index, name in enumerate(NYUDV2_NAMES)}  # 0 is void
 
-_STREET_COLORS: Mapping[str, tuple[int, int, int]] = {
+_STREET_COLORS: Colors = {
     "road": (128, 64, 128), "sidewalk": (244, 35, 232), "building": (70, 70, 70), "wall": (102, 102, 156),
     "fence": (190, 153, 153), "pole": (153, 153, 153), "traffic light": (250, 170, 30), "traffic sign": (220, 220, 0),
     "vegetation": (107, 142, 35), "terrain": (152, 251, 152), "sky": (70, 130, 180), "person": (220, 20, 60),
@@ -132,23 +132,15 @@ def _indoor_colors() -> dict[str, tuple[int, int, int]]:
     return colors
 
 
-_COLORS = {
-    "cityscapes": _STREET_COLORS,
-    "synthia": _STREET_COLORS,
-    "vkitti2": {**_STREET_COLORS, **VKITTI2_COLORS},
-    "nyudv2": _indoor_colors(),
-}
-_LABEL_SETS: Mapping[str, Mapping[int, Classes]] = {
-    "cityscapes": {
-        19: _CITYSCAPES_19,
-        16: _CITYSCAPES_16,
-        13: _without(_CITYSCAPES_16, *_THIN),
-        8: _CITYSCAPES_8,
-        7: _CITYSCAPES_7,
-    },
-    "synthia": {16: _SYNTHIA_16, 13: _without(_SYNTHIA_16, *_THIN), 8: _SYNTHIA_8},
-    "vkitti2": {14: _VKITTI2_14, 8: _VKITTI2_8},
-    "nyudv2": {40: _NYUDV2_40},
+# Dataset -> its sets, and the colours of their classes
+_LABEL_SETS: Mapping[str, tuple[tuple[Classes, ...], Colors]] = {
+    "cityscapes": (
+        (_CITYSCAPES_19, _CITYSCAPES_16, _without(_CITYSCAPES_16, *_THIN), _CITYSCAPES_8, _CITYSCAPES_7),
+        _STREET_COLORS,
+    ),
+    "synthia": ((_SYNTHIA_16, _without(_SYNTHIA_16, *_THIN), _SYNTHIA_8), _STREET_COLORS),
+    "vkitti2": ((_VKITTI2_14, _VKITTI2_8), {**_STREET_COLORS, **VKITTI2_COLORS}),
+    "nyudv2": ((_NYUDV2_40,), _indoor_colors()),
 }
 
 
@@ -161,7 +153,8 @@ def label_set(dataset: str, n_classes: int) -> LabelSet:
     """
     if dataset not in _LABEL_SETS:
         raise ValueError(f"dataset must be one of {', '.join(_LABEL_SETS)}, got {dataset!r}")
-    sets = _LABEL_SETS[dataset]
+    given, color_of = _LABEL_SETS[dataset]
+    sets = {len(classes): classes for classes in given}
     if n_classes not in sets:
         sizes = ", ".join(str(size) for size in sets)
         raise UserError(f"n_classes: {dataset} has label sets of {sizes} classes, got {n_classes}")
@@ -169,7 +162,7 @@ def label_set(dataset: str, n_classes: int) -> LabelSet:
     table = np.full(256, IGNORE_INDEX, np.uint8)
     for train_id, ids in enumerate(classes.values()):
         table[list(ids)] = train_id
-    colors = np.array([_COLORS[dataset][name] for name in classes], np.uint8)
+    colors = np.array([color_of[name] for name in classes], np.uint8)
     return LabelSet(names=tuple(classes), colors=colors, table=table)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dataset.files import Camera, DatasetFiles, View, measured
+from dataset.files import Camera, DatasetFiles, Reader, View, measured
 from dataset.labels import LabelSet
 from dataset.reading import read_array, read_bgr, read_unchanged
 from utils.errors import UserError
@@ -27,7 +27,6 @@ _FILES = {
 class NYUDv2(DatasetFiles):
     """NYU Depth v2. A sample is named as in the lists of the splits."""
 
-    stored_maps = ("semseg", "depth", "normals", "edges")
     tree = (
         "gt_sets/{train,val}.txt (names without suffix), images/ (.png or .jpg), segmentation/*.png, depth/*.npy, "
         "normals/ (.png or .npy) and edge/ (.png or .npy)"
@@ -64,12 +63,18 @@ class NYUDv2(DatasetFiles):
     def camera(self, name: str) -> Camera:
         return CAMERA
 
+    def readers(self) -> dict[str, Reader]:
+        return super().readers() | {"normals": self.normals, "edges": self.edges}
+
     def depth(self, path: Path, view: View) -> np.ndarray:
         stored = view.nearest(_numbers(path, view.name, channels=1), path)
         return measured(stored.astype(np.float32, copy=False))
 
     def normals(self, path: Path, view: View) -> np.ndarray:
-        """Pixels of a .png are (n + 1) / 2 * 255; three equal values are the grey border without a normal."""
+        """Unit normals, x right, y down, z towards the camera.
+
+        Pixels of a .png are (n + 1) / 2 * 255; three equal values are the grey border without a normal.
+        """
         if path.suffix == ".npy":
             stored = _numbers(path, view.name, channels=3)
         else:

@@ -5,10 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from dataset.files import DatasetFiles, Item, array_type
+from dataset.maps import map_kind
 from dataset.prepare.store import PreparedStore
-from utils.constants import IGNORE_INDEX
-
-NOTHING = {"semseg": IGNORE_INDEX, "depth": 0, "normals": 0, "edges": IGNORE_INDEX}  # for a sample without the map
 
 
 class FileSource:
@@ -40,6 +38,7 @@ class FileSource:
         if len(labelled) != len(names):
             raise ValueError(f"labelled must have one value for each of the {len(names)} names, got {len(labelled)}")
         self.files = files
+        self.maps = files.maps
         self.names = list(names)
         self.labelled = labelled
         self.width = width
@@ -59,7 +58,7 @@ class FileSource:
         Returns:
             `intrinsics` float64 [3,3]; `frame_<o>` uint8 [H,W,3] RGB; and of the kinds loaded: `semseg` uint8 [H,W]
             train ids, `depth` float32 [H,W] metres with 0 where none is known, `normals` float32 [3,H,W] with 0 where
-            invalid, `edges` uint8 [H,W].
+            invalid, any other uint8 [H,W].
 
         Raises:
             UserError: A file is missing, truncated, or of another size than the image.
@@ -71,9 +70,9 @@ class FileSource:
             arrays = {key: self.prepared.read(item) for key, item in items.items()}
         if "semseg" in arrays:
             arrays["semseg"] = self.files.labels.encode(arrays["semseg"])
-        for kind in self.files.maps:
+        for kind in self.maps:
             if kind not in arrays:
                 dtype, shape = array_type(kind, width=self.width, height=self.height)
-                arrays[kind] = np.full(shape, NOTHING[kind], dtype)
+                arrays[kind] = np.full(shape, map_kind(kind).nothing, dtype)
         arrays["intrinsics"] = self.files.camera(self.names[index]).matrix(width=self.width, height=self.height)
         return arrays

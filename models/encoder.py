@@ -24,7 +24,7 @@ class Encoder(nn.Module):
     """ResNet without its pooling and classifier; normalises its input itself. Weights have torchvision's names.
 
     Args:
-        name: torchvision's name of a ResNet.
+        name: a ResNet of torchvision's, or of its family (ResNeXt, wide ResNet).
         use_dilation: which of the last three stages keep their resolution and are dilated instead.
         n_images: RGB images stacked in the input.
 

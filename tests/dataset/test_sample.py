@@ -196,18 +196,6 @@ def test_indices_beyond_the_end_stop_iteration(roots):
         samples[-1]
 
 
-@pytest.mark.parametrize("name", ["cityscapes", "synthia", "vkitti2"])
-def test_edges_are_refused_where_none_are_stored(roots, name):
-    with pytest.raises(UserError, match=rf"data\.dataset: {name} stores no edges"):
-        build(roots, name, tasks=("edges",))
-
-
-@pytest.mark.parametrize("name", ["synthia", "vkitti2", "nyudv2"])
-def test_sequences_are_refused_where_there_are_none(roots, name):
-    with pytest.raises(UserError, match=rf"data\.load_sequences: {name}"):
-        build(roots, name, **VIDEO)
-
-
 def test_other_mistakes_name_their_key_or_value(roots):
     with pytest.raises(UserError, match=r"data\.n_classes: .* got 5"):
         build_dataset(config("synthia", roots / "synthia", 5, (W, H)), split="train", tasks=(), training=True, seed=0)

@@ -40,15 +40,14 @@ class NoiseSource:
         arrays = {"intrinsics": np.array([[self.width, 0, center[0]], [0, self.width, center[1]], [0, 0, 1.0]])}
         for offset in dict.fromkeys((0, *self.frames)):
             arrays[f"frame_{offset}"] = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
-        if "semseg" in self.maps:
-            arrays["semseg"] = rng.integers(0, self.n_classes, size, dtype=np.uint8)
-        if "depth" in self.maps:
-            arrays["depth"] = rng.uniform(MIN_DEPTH, MAX_DEPTH, size).astype(np.float32)
-        if "normals" in self.maps:
-            normals = rng.normal(size=(3, *size)).astype(np.float32)
-            arrays["normals"] = normals / np.linalg.norm(normals, axis=0)
-        if "edges" in self.maps:
-            arrays["edges"] = rng.integers(0, 2, size, dtype=np.uint8)
+        for kind in self.maps:
+            if kind == "depth":
+                arrays[kind] = rng.uniform(MIN_DEPTH, MAX_DEPTH, size).astype(np.float32)
+            elif kind == "normals":
+                normals = rng.normal(size=(3, *size)).astype(np.float32)
+                arrays[kind] = normals / np.linalg.norm(normals, axis=0)
+            else:
+                arrays[kind] = rng.integers(0, self.n_classes if kind == "semseg" else 2, size, dtype=np.uint8)
         return arrays
 
 

@@ -39,10 +39,11 @@ def _datasets(config: Config) -> Iterator[Mistake]:
             choices = " or ".join(map(str, facts.n_classes))
             message = f"{dataset.dataset} has label sets of {choices} classes, got {dataset.n_classes}"
             yield f"data.{role}.n_classes", message
-        if "edges" in config.setup.tasks and "edges" not in facts.stored:
-            owners = " or ".join(name for name, other in DATASETS.items() if "edges" in other.stored)
-            message = f"edges are labelled on {owners} only, the dataset is {dataset.dataset}"
-            yield "setup.model.tasks.edges", message
+        for task in config.setup.tasks:
+            if facts.map_of(task) not in facts.stored:
+                owners = " or ".join(name for name, other in DATASETS.items() if task in other.stored)
+                message = f"labelled on {owners} only, the dataset is {dataset.dataset}"
+                yield f"setup.model.tasks.{task}", message
         if dataset.load_sequences and not facts.sequences:
             owners = " or ".join(name for name, other in DATASETS.items() if other.sequences)
             yield f"data.{role}.load_sequences", f"{dataset.dataset} has no video sequences, {owners} has"

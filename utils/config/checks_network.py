@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 from utils.config.messages import closest_hint
 from utils.config.schema import Config
-from utils.config.schema.data import DATASETS, DatasetName
+from utils.config.schema.data import DATASETS
 from utils.config.schema.loss import TASKS
-from utils.config.schema.setup import DILATED, TaskConfig
+from utils.config.schema.setup import UNDILATED, TaskConfig
 from utils.config.schema.types import TaskName
 
 Mistake = tuple[str, str]  # dotted key, and what is wrong there
@@ -76,9 +76,9 @@ def _task_count(config: Config) -> Iterator[Mistake]:
 
 def _backbone(config: Config) -> Iterator[Mistake]:
     model = config.setup.model
-    if any(model.dilation) and model.backbone not in DILATED:
+    if any(model.dilation) and model.backbone in UNDILATED:
         message = f"{model.backbone} has no dilated form: must be [False, False, False] or False"
-        yield "setup.model.use_dilation", f"{message} (or take {' or '.join(DILATED)})"
+        yield "setup.model.use_dilation", f"{message} (or take a deeper backbone)"
 
 
 def _decoder_sections(config: Config) -> Iterator[Mistake]:
@@ -153,7 +153,7 @@ def _losses(config: Config) -> Iterator[Mistake]:
             yield path, f"{message}, got {kwargs.scales}"
 
 
-def _fitting_losses(task: TaskName, dataset: DatasetName) -> tuple[str, ...]:
+def _fitting_losses(task: TaskName, dataset: str) -> tuple[str, ...]:
     if task == "normals":  # derived from depth where they are not stored
         return ("gt_normals",) if task in DATASETS[dataset].stored else ("normals",)
     return TASKS[task].losses

@@ -1,9 +1,9 @@
 """The `data` section of an experiment file: one dataset or, for domain adaptation, a source and a target."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from utils.config.schema.types import (
     FolderName,
@@ -12,10 +12,7 @@ from utils.config.schema.types import (
     PositiveInt,
     Probability,
     Section,
-    TaskName,
 )
-
-DatasetName = Literal["cityscapes", "synthia", "vkitti2", "nyudv2"]
 
 
 @dataclass(frozen=True)
@@ -24,21 +21,31 @@ class DatasetFacts:
 
     Attributes:
         n_classes: class counts with a label set (the sets themselves: dataset/labels.py).
-        stored: the maps it stores besides labels and depth.
+        stored: the maps it stores.
         sequences: whether it has video around its frames.
     """
 
     n_classes: tuple[int, ...]
-    stored: tuple[TaskName, ...] = ()
+    stored: tuple[str, ...] = ("semseg", "depth")
     sequences: bool = False
 
+    def map_of(self, task: str) -> str:
+        """The map of a task; disparity, and normals that are not stored, are compared with depth."""
+        return "depth" if task in ("disp", "normals") and task not in self.stored else task
 
-DATASETS: dict[DatasetName, DatasetFacts] = {
+
+DATASETS: dict[str, DatasetFacts] = {
     "cityscapes": DatasetFacts(n_classes=(19, 16, 13, 8, 7), sequences=True),
     "synthia": DatasetFacts(n_classes=(16, 13, 8)),
     "vkitti2": DatasetFacts(n_classes=(14, 8)),
-    "nyudv2": DatasetFacts(n_classes=(40,), stored=("normals", "edges")),
+    "nyudv2": DatasetFacts(n_classes=(40,), stored=("semseg", "depth", "normals", "edges")),
 }
+
+
+def _known(name: str) -> str:
+    if name not in DATASETS:
+        raise ValueError(f"must be one of {', '.join(DATASETS)}, got '{name}'")
+    return name
 
 
 class AugmentationConfig(Section):
@@ -67,7 +74,7 @@ class SubsetConfig(Section):
 class DatasetConfig(Section):
     """One dataset on disk and how its samples are cut."""
 
-    dataset: DatasetName = Field(description="Which dataset.")
+    dataset: Annotated[str, AfterValidator(_known)] = Field(description="Which dataset.")
     path: str = Field(description="Folder of the dataset.")
     prepared: FolderName | None = Field(None, description="Folder of its prepared form (`python -m dataset.prepare`).")
     n_classes: PositiveInt = Field(description="Number of classes; picks the label set.")

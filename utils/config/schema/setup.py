@@ -20,7 +20,7 @@ from utils.config.schema.types import (
 
 Backbone = Literal["resnet18", "resnet50", "resnet101"]
 Dilation = tuple[bool, bool, bool]
-DILATED: tuple[Backbone, ...] = ("resnet50", "resnet101")  # ResNet-18's blocks cannot be dilated
+UNDILATED = ("resnet18", "resnet34")  # their blocks of two convolutions have no dilated form
 AblationWord = Literal["SxTAM", "SA", "add", "prod", "no_alpha", "full_sa"]
 UNDEFINED_WORDS = ("CxTAM", "split")  # named by the published code without a working definition
 
@@ -89,7 +89,7 @@ class ModelConfig(Section):
     @property
     def dilation(self) -> Dilation:
         """Which of the last three stages are dilated."""
-        return self.use_dilation or (False, False, self.backbone in DILATED)
+        return self.use_dilation or (False, False, self.backbone not in UNDILATED)
 
     @property
     def output_stride(self) -> int:
