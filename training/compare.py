@@ -124,11 +124,16 @@ def run(words: Sequence[str]) -> None:
     print(comparison(experiments))
 
 
-def main() -> int:
-    """Command line; gives the exit status."""
+def build_parser() -> argparse.ArgumentParser:
+    """Every command-line option, with its help."""
     parser = argparse.ArgumentParser(prog="python -m training.compare", description=__doc__.split("\n\n")[0])
     parser.add_argument("experiments", nargs="+", metavar="LABEL=FOLDER", help="where the runs of an experiment lie")
-    words = parser.parse_args().experiments
+    return parser
+
+
+def main() -> int:
+    """Command line; gives the exit status."""
+    words = build_parser().parse_args().experiments
     return run_command(lambda: run(words))
 
 
