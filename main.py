@@ -62,12 +62,12 @@ def build_parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="WEIGHTS",
         help="what to predict with or export; in training, where to start from in place of the pretrained encoder: "
-        "prediction layers of another number of classes start anew (default: setup.model.pretrain of the config)",
+        "prediction layers of another number of classes start untrained (default: setup.model.pretrain of the config)",
     )
     weights.add_argument(
         "--weights-partial",
         action="store_true",
-        help="in training: the tasks of --weights may be others; what both have is taken over, the rest is listed "
+        help="in training: the tasks of --weights may be others; what both have is loaded, the rest is listed "
         "(default: refused, as it is most often a mistake)",
     )
 
