@@ -10,7 +10,7 @@ import numpy as np
 
 from dataset.labels import LabelSet, byte_ids
 from dataset.reading import image_size, read_ids, read_rgb, read_uint16
-from dataset.transform import resize_edges, resize_nearest, resize_rgb
+from dataset.resize import resize_edges, resize_nearest, resize_rgb
 from utils.errors import UserError
 
 ASPECT_TOLERANCE = 0.01  # between a map and an image that was resampled beforehand

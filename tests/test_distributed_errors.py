@@ -2,19 +2,20 @@
 
 import contextlib
 import io
+import itertools
 import os
 import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch.distributed as dist
 
-from tests.helpers.process_groups import Job, narrow, run_group, run_jobs
+import training.loop
+from tests.helpers.process_groups import CERTAIN, TASKS, Job, narrow, run_group, run_jobs
 from tests.helpers.runs import arguments, only_run_folder, run_folders, run_here
-from tests.test_distributed_runs import CERTAIN, TASKS
-from training.loop import Loop
 from training.state import load_state
 from training.supervised import Supervised
 
@@ -67,7 +68,8 @@ def test_a_failure_of_one_or_all_ends_both_with_one_message(failed, root, name):
     assert message in errors and "Traceback" not in errors
     assert other.out == ""
     if name == "damaged image":
-        assert [len(outcome.names) for outcome in (main, other)] == [1, 1] and str(root / "damaged") in errors
+        assert len(other.names) == 1 and "step 1/" in main.out and "step 2/" not in main.out
+        assert str(root / "damaged") in errors
     elif name != "divergence":
         assert not list(root.glob(f"{name}/**/cfg.yml"))  # nothing written, or taken away again
 
@@ -95,21 +97,16 @@ def train_hit(join: Callable[[], None], hits: dict[str, Callable[..., None]], wo
 
 
 def _call_first(patch: pytest.MonkeyPatch, name: str, call: Callable[[int], None]) -> None:
-    """Have `call(step)` before a step's gradients or before a checkpoint."""
-    backward, checkpoint = Supervised.backward, Loop._checkpoint
+    """Have `call(step)` before a step's gradients or, where there is one a step, in a checkpoint."""
+    steps = itertools.count(1)
 
-    def before_backward(self, batches, *, step, share):
-        call(step)
-        return backward(self, batches, step=step, share=share)
-
-    def before_checkpoint(self):
-        call(self.progress.step)
-        return checkpoint(self)
+    def before(original: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arguments, **options: call(next(steps)) or original(*arguments, **options)
 
     if name.startswith("checkpoint"):
-        patch.setattr(Loop, "_checkpoint", before_checkpoint)
+        patch.setattr(training.loop, "random_states", before(training.loop.random_states))
     else:
-        patch.setattr(Supervised, "backward", before_backward)
+        patch.setattr(Supervised, "backward", before(Supervised.backward))
 
 
 def signal_other(rank: int, step: int) -> None:

@@ -6,11 +6,9 @@ import pytest
 import torch
 
 from models.build import build_model
-from tests import test_adaptation_runs
-from tests.helpers import video_runs
-from tests.helpers.process_groups import Job, Outcome, narrow, run_jobs
-from tests.helpers.runs import arguments, files_below, run_here
-from tests.test_main_evaluate import TASKS, assert_close, figures, read
+from tests.helpers import adaptation_runs, video_runs
+from tests.helpers.process_groups import TASKS, Job, Outcome, narrow, run_jobs
+from tests.helpers.runs import arguments, assert_close, figures, files_below, read_json, run_here
 from utils.config.load import load_experiment
 
 VALID_BS = 2
@@ -19,10 +17,9 @@ ALIGNED = {f"data__{role}__width": 64 for role in ("source", "target")} | narrow
 # process has the first and the third, if there are so many; the other has the second, if there is one.
 EVALUATIONS = {
     "supervised, 1 image": (arguments, narrow(*TASKS), "data", 1),
-    "supervised, 3 images": (arguments, narrow(*TASKS), "data", 3),
     "supervised, 5 images": (arguments, narrow(*TASKS) | {"data__val_split": "train"}, "data", 5),
     "video, 3 images": (video_runs.words, narrow("semseg", "disp"), "data", 3),
-    "adaptation, 3 images": (test_adaptation_runs.arguments, ALIGNED, "data.target", 3),
+    "adaptation, 3 images": (adaptation_runs.arguments, ALIGNED, "data.target", 3),
 }
 
 
@@ -40,15 +37,6 @@ def save_weights(name: str, path: Path) -> None:
     experiment = load_experiment(Path(option["--config"]), base=base, overrides=overrides, purpose="evaluate")
     frames = experiment.config.data.source.frame_ids
     torch.save(build_model(experiment.config.setup, pretrained=False, frame_ids=frames).state_dict(), path)
-
-
-@pytest.fixture(scope="module")
-def world(demo_nyudv2, demo_cityscapes, demo_synthia) -> dict[str, str]:
-    return {
-        "NYUDV2_DIR": str(demo_nyudv2),
-        "CITYSCAPES_DIR": str(demo_cityscapes),
-        "SYNTHIA_DIR": str(demo_synthia),
-    }
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +64,7 @@ def test_two_processes_give_the_figures_of_one(evaluated, name):
     one, two, outcomes = evaluated[name]
     assert [outcome.status for outcome in outcomes] == [0, 0], outcomes
     (alone,), (together,) = (list(logs.rglob("metrics.json")) for logs in (one, two))
-    alone, together = read(alone), read(together)
+    alone, together = read_json(alone), read_json(together)
     assert alone["n_images"] == together["n_images"] == images
     assert_close(figures(together), figures(alone), 1e-5)
     assert all(value > 0 for value in together["losses"].values() if value is not None)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageOps
 
 from dataset.labels import label_set
-from tests.helpers.runs import arguments, fails, few_threads, files_below, only_run_folder, run_here, small_experiment
+from tests.helpers.runs import arguments, fails, few_threads, files_below, run_here, small_experiment, weights_of
 from training.build import build_network
 
 SIZE = (64, 64)  # of the network's input (height, width)
@@ -35,21 +35,10 @@ MAPS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _no_dataset(monkeypatch):
-    """Prediction needs no dataset on disk."""
-    monkeypatch.delenv("NYUDV2_DIR", raising=False)
-
-
 @pytest.fixture(scope="module")
-def weights(demo_nyudv2, tmp_path_factory) -> Path:
-    """Weights of a network that has learned for a step, its depth brought from infinity to that of a room."""
-    logs = tmp_path_factory.mktemp("logs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NYUDV2_DIR", str(demo_nyudv2))
-        patch.setenv("LOG_DIR", str(logs))
-        assert run_here(patch, *arguments(training__iterations=1)) == 0
-    state = torch.load(only_run_folder(logs) / "best_model.pkl", weights_only=True)
+def weights(trained, tmp_path_factory) -> Path:
+    """Weights of a network that has learned a little, its depth brought from infinity to that of a room."""
+    state = weights_of(trained / "best_model.pkl")
     state["heads.depth.predictions.0.weight"] *= 100
     state["heads.depth.predictions.0.bias"] += 150  # of inverse depth: 4.4 m
     path = tmp_path_factory.mktemp("models") / "room.pkl"
@@ -114,20 +103,18 @@ def test_every_image_gets_every_file_and_nothing_else_is_written(predicted):
 
 
 @pytest.mark.parametrize("photo", PHOTOS)
-def test_maps_have_the_size_of_the_image_and_their_type(predicted, photo):
+def test_maps_have_the_size_of_the_image_and_are_what_the_raw_output_means(predicted, photo):
     for suffix, (dtype, is_picture) in MAPS.items():
         array = read(predicted, photo, suffix)
         assert (array.dtype, array.shape) == (dtype, PHOTOS[photo] + ((3,) if is_picture else ())), suffix
     panel = read(predicted, photo, "panel")
     assert panel.dtype == np.uint8 and panel.shape[1] >= 5 * PHOTOS[photo][1]  # the image and four tasks
 
-
-@pytest.mark.parametrize("photo", PHOTOS)
-def test_maps_are_what_the_raw_output_means(predicted, photo):
-    outputs = {task: torch.from_numpy(array)[None] for task, array in raw(predicted, photo).items()}
     full = {
-        task: F.interpolate(value, PHOTOS[photo], mode="bilinear", align_corners=True)[0].numpy()
-        for task, value in outputs.items()
+        task: F.interpolate(torch.from_numpy(array)[None], PHOTOS[photo], mode="bilinear", align_corners=True)[
+            0
+        ].numpy()
+        for task, array in raw(predicted, photo).items()
     }
     ids = read(predicted, photo, "semseg")
     assert np.array_equal(ids, full["semseg"].argmax(0)) and ids.max() < 40
@@ -179,53 +166,36 @@ def test_globs_and_files_and_weights_below_MODELS(weights, photos, predicted, tm
 
 
 @pytest.fixture
-def complaint(weights, tmp_path, monkeypatch, capsys):
-    """The message that `--predict` of some inputs ends with; nothing may have been written."""
-
-    def complaint(*inputs: object, output: Path = tmp_path / "output") -> str:
-        words = ("--predict", *map(str, inputs), "--weights", str(weights), "--output", str(output))
-        message = fails(monkeypatch, capsys, *arguments(*words))
-        assert not output.exists()
-        return message
-
-    return complaint
-
-
-def test_an_input_that_is_not_there_is_named(complaint, photos, tmp_path):
-    for name in (tmp_path / "nowhere.png", photos / "*.tiff"):
-        assert f"{name}: no such file, folder or glob match" in complaint(photos / "wide.jpg", name)
-
-
-def test_a_folder_without_images_is_named(complaint, tmp_path):
-    (tmp_path / "empty").mkdir()
-    assert f"{tmp_path / 'empty'}: no image in this folder" in complaint(tmp_path / "empty")
-
-
-def test_a_file_that_is_no_whole_image_is_named(complaint, photos, tmp_path):
-    text, cut = tmp_path / "text.png", tmp_path / "cut.jpg"
-    text.write_text("not an image")
+def inputs(photos, tmp_path) -> Path:
+    """A folder of what cannot be predicted."""
+    folder = tmp_path / "inputs"
+    (folder / "empty").mkdir(parents=True)
+    (folder / "twice").mkdir()
+    for suffix in ("jpg", "png"):
+        Image.fromarray(draw(20, 20, 3)).save(folder / "twice" / f"view.{suffix}")
+    (folder / "text.png").write_text("not an image")
     whole = (photos / "wide.jpg").read_bytes()
-    cut.write_bytes(whole[: len(whole) // 2])
-    for path in (text, cut):
-        assert f"{path}: cannot be read as an image" in complaint(path)
+    (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    return folder
 
 
-def test_images_whose_results_would_overwrite_each_other_are_named(complaint, tmp_path):
-    first, second = tmp_path / "view.jpg", tmp_path / "view.png"
-    for path in (first, second):
-        Image.fromarray(draw(20, 20, 3)).save(path)
-    message = complaint(tmp_path)
-    assert str(first) in message and str(second) in message and "would both be written" in message
-
-
-def test_an_output_that_cannot_be_created_is_named(complaint, photos, tmp_path):
-    (tmp_path / "file").touch()
-    assert f"{tmp_path / 'file' / 'output'}: cannot be created" in complaint(
-        photos / "wide.jpg", output=tmp_path / "file" / "output"
-    )
-
-
-@pytest.mark.parametrize("given", [("--weights", "w.pkl"), ("--output", "folder"), ()])
-def test_weights_and_output_are_needed(given, photos, monkeypatch, capsys):
-    assert run_here(monkeypatch, *arguments("--predict", str(photos), *given)) == 2
-    assert "--predict needs --weights WEIGHTS and --output DIR" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("name", "output", "expected"),
+    [
+        ("nowhere.png", "new", "inputs/nowhere.png: no such file, folder or glob match"),
+        ("*.tiff", "new", "inputs/*.tiff: no such file, folder or glob match"),
+        ("empty", "new", "inputs/empty: no image in this folder"),
+        ("text.png", "new", "inputs/text.png: cannot be read as an image"),
+        ("cut.jpg", "new", "inputs/cut.jpg: cannot be read as an image"),
+        ("twice", "new", "would both be written"),
+        ("twice/view.jpg", "inputs/text.png/new", "inputs/text.png/new: cannot be created"),
+    ],
+)
+def test_what_cannot_be_read_or_written_is_named_before_anything_is_written(
+    weights, photos, inputs, monkeypatch, capsys, name, output, expected
+):
+    before = [photos / "wide.jpg"] if "no such file" in expected else []  # all inputs are looked for first
+    words = ("--predict", *map(str, before), str(inputs / name), "--weights", str(weights))
+    message = fails(monkeypatch, capsys, *arguments(*words, "--output", str(inputs.parent / output)))
+    assert expected in message and not (inputs.parent / "new").exists()
+    assert name != "twice" or all(f"twice/view.{suffix}" in message for suffix in ("jpg", "png"))

@@ -1,10 +1,15 @@
 """The paper's own experiment files: written here in the published form, with its odd spellings, they load and build.
 
+The files of `configs/` hold the same values, but for what is listed at the end.
+
 Keys and values are those of the published files, as far as the paper's repository documents them; the text is ours.
 """
 
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +17,7 @@ import yaml
 
 from models.build import build_model
 from optim.groups import parameter_groups
+from tests.helpers.runs import ROOT
 from utils.config.load import Experiment, load_experiment, save_config
 
 DATASETS = {  # height, width, classes, learning rates of ours
@@ -247,3 +253,47 @@ def test_loads_for_every_purpose_builds_and_is_saved_to_the_same(name: str, tmp_
 
     save_config(loaded["train"].raw, tmp_path / "cfg.yml")
     assert load_experiment(tmp_path / "cfg.yml").config == loaded["train"].config
+
+
+# Keys that no value of the network, its losses or its training depends on, or that say again what others do.
+IMMATERIAL = re.compile(
+    r"data\.(.*\.)?(path|crop_\w|color_full_scale|load_unlabeled|load_semantic_gt|n_\w+_logged)|training\.(logdir|n_workers)"
+    r"|setup\.loss\.tasks\.(semseg\.kwargs\.n_classes|disp\.kwargs\.(batch_size|height|width|crop_\w|num_scales|frame_ids))"
+)
+CHANGED = [  # (files, key, value in configs/)
+    ("SD$", "setup.loss.kwargs.baselines.semseg", 78),
+    ("nyudv2/ours_SD$", "setup.loss.kwargs.baselines.semseg", 76),
+    ("nyudv2/ours_SD$", "setup.loss.kwargs.baselines.depth", 15),
+    ("SDNE", "setup.loss.kwargs.gammas.edges", 0),  # F1: higher is better
+    ("da/", "setup.loss.kwargs.baselines.semseg", 78),
+    ("da/", "setup.loss.tasks.depth.kwargs.median_scaling", True),
+    ("da/", "optim.clip_grad_norm", None),  # as the reported figures were made
+    ("da/", "training.max_iterations", None),
+    ("monodepth", "setup.lr", {"default": 5e-5, "backbone": 1e-5, "monodepth.pose_net": 1e-6}),
+    ("monodepth", "data.source.augmentations.color_aug", False),
+]
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values, learning rates as one; without what is immaterial."""
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, dict) and key != "setup.lr":
+            yield from flat(value, f"{key}.")
+        elif not IMMATERIAL.fullmatch(key):
+            yield key, value
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_our_experiment_has_the_published_values(name: str, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(os, "environ", {"HOME": "/home/me"} | {variable: "/data" for variable in VARIABLES})
+    paths = [tmp_path / "base.yml", tmp_path / "experiment.yml"]
+    for path, text in zip(paths, FILES[name], strict=True):
+        path.write_text(text or "{}")
+    published = load_experiment(paths[1], base=paths[0] if FILES[name][0] else None).config
+    ours = (ROOT / "configs" / (f"{name}/ours_SD" if "da/" in name else name)).with_suffix(".yml")
+    ours = ours.with_name(f"resnet101_{ours.name}")
+    config = load_experiment(ours, base=next(ours.parent.glob("fs_bs*.yml"), None)).config
+    expected = dict(flat(published.model_dump()))
+    expected |= {key: value for files, key, value in CHANGED if re.search(files, name) and key in expected}
+    assert dict(flat(config.model_dump())) == expected

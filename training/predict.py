@@ -16,7 +16,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from dataset.labels import label_set
-from dataset.transform import resize_rgb, rgb_to_tensor
+from dataset.resize import resize_rgb
+from dataset.transform import rgb_to_tensor
 from training.build import build_network
 from training.device import choose_device, runs_channels_last
 from training.precision import Precision

@@ -4,7 +4,8 @@ import pytest
 import torch
 from PIL import Image
 
-from dataset.transform import SampleTransform, Transform, resize_edges, resize_nearest, resize_rgb, rgb_to_tensor
+from dataset.resize import resize_edges, resize_nearest, resize_rgb
+from dataset.transform import SampleTransform, Transform, rgb_to_tensor
 
 
 def nearest_oracle(array, width, height):

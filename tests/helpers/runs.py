@@ -1,17 +1,23 @@
 """Runs of `main.py` for the end-to-end tests: a small network on the demo world, in this process or in another."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
+import pytest
 import torch
 
 import main
 from dataset.prepare.__main__ import main as prepare_main
+from training.adaptation import Adaptation
+from training.supervised import Supervised
+from training.video_depth import VideoDepthTraining
 from utils.config.load import Experiment, Purpose, load_experiment
 from utils.config.yaml_io import read_mapping
 from utils.console import LOGGER
@@ -21,8 +27,10 @@ DEMO = ("--base", "configs/demo/fs_bs4.yml", "--config", "configs/demo/resnet18_
 # On maps as small as these a second thread gains nothing, and where other processes share the machine the threads
 # wait for each other ten times as long as they compute.
 THREADS = 1
-# Small and without surprises: two images of 64x64 a step, a schedule that does not depend on the number of steps.
+# Small and without surprises: two images of 64x64 a step, a schedule that does not depend on the number of steps, an
+# optimizer without state, for small checkpoints.
 SMALL = {
+    "optim": "{name: SGD, clip_grad_norm: 10}",
     "data.width": 64,
     "data.height": 64,
     "data.train_bs": 2,
@@ -87,6 +95,15 @@ def run_here(monkeypatch, *words: str) -> int:
             return main.main()
         except SystemExit as usage:  # argparse
             return usage.code
+
+
+def train(logs: Path, world: dict[str, str], *words: str) -> Path:
+    """Train once for many tests, with variables that hold for this run alone; gives the run folder, alone in `logs`."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for variable, value in (world | {"LOG_DIR": str(logs)}).items():
+            monkeypatch.setenv(variable, value)
+        assert run_here(monkeypatch, *words) == 0
+    return only_run_folder(logs)
 
 
 def prepare_here(*words: str) -> int:
@@ -156,6 +173,86 @@ def only_run_folder(logs: Path) -> Path:
     """The one training run folder below LOG_DIR."""
     (folder,) = run_folders(logs)
     return folder
+
+
+def read_json(path: Path) -> Any:
+    """A file of standard JSON, which has no NaN."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{path} holds {word}")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def log_lines(folder: Path) -> list[dict[str, Any]]:
+    """The log of a run folder."""
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def evaluated(logs: Path) -> Path:
+    """The one folder of an evaluation below LOG_DIR."""
+    (path,) = logs.glob("*/eval/*/*/*/metrics.json")
+    return path.parent
+
+
+def figures(metrics: dict[str, Any]) -> dict[str, float | None]:
+    """Every figure of a `metrics.json` but time and memory under one name."""
+    flat = {f"losses.{name}": value for name, value in metrics["losses"].items()}
+    flat |= {f"main.{name}": value for name, value in metrics["main"].items()}
+    for output, scores in metrics["metrics"].items():
+        for name, value in scores.items():
+            for label, one in value.items() if isinstance(value, dict) else [("", value)]:
+                flat[f"{output}.{name}.{label}"] = one
+    return flat
+
+
+def assert_close(given: dict[str, float | None], expected: dict[str, float | None], tolerance: float) -> None:
+    """The same figures, those that are none (None) too."""
+    assert given == {
+        name: value if value is None else pytest.approx(value, rel=tolerance, abs=tolerance)
+        for name, value in expected.items()
+    }
+
+
+def weights_of(path: Path) -> dict[str, torch.Tensor]:
+    """A file of weights."""
+    return torch.load(path, weights_only=True)
+
+
+def record_steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], dict[str, torch.Tensor]]]:
+    """A list that from now on gets (batch by stream, losses) of every step, whatever the setting."""
+    steps = []
+    for setting in (Supervised, Adaptation, VideoDepthTraining):
+
+        def backward(self, batches, *, step, share, original=setting.backward):
+            losses = original(self, batches, step=step, share=share)
+            steps.append((dict(batches), losses))
+            return losses
+
+        monkeypatch.setattr(setting, "backward", backward)
+    return steps
+
+
+def names_of(steps: Sequence[tuple[dict[str, Any], Any]]) -> list[dict[str, list[str]]]:
+    """The names of the images of recorded steps, by stream."""
+    return [{stream: batch["filename"] for stream, batch in batches.items()} for batches, _ in steps]
+
+
+def assert_same(a: Any, b: Any, where: str = "") -> None:
+    """Equal to the last bit, nested as they may be."""
+    assert type(a) is type(b), where
+    if isinstance(a, dict):
+        assert list(a) == list(b), where
+        for key in a:
+            assert_same(a[key], b[key], f"{where}.{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), where
+        for index, pair in enumerate(zip(a, b, strict=True)):
+            assert_same(*pair, f"{where}[{index}]")
+    elif isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), where
+    else:
+        assert a == b, where
 
 
 def files_below(folder: Path) -> dict[str, float]:

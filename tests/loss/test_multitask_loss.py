@@ -1,4 +1,4 @@
-"""The sum over tasks and scales, from the config to the gradients."""
+"""The sum over tasks and scales, from the config to the gradients. What each loss computes is in `test_laws.py`."""
 
 import pytest
 import torch
@@ -17,12 +17,10 @@ from utils.config.schema.loss import LossConfig
 HEIGHT, WIDTH = 8, 12
 CHANNELS = {"semseg": 5, "depth": 1, "normals": 3, "edges": 2}
 FULL = {
-    "tasks": {
-        "semseg": {"loss": "cross_entropy", "kwargs": {"weight": 100, "scales": [0, 1]}},
-        "depth": {"loss": "berhu", "kwargs": {"weight": [1, 0.5], "scales": [1, 0]}},
-        "normals": {"loss": "normals", "kwargs": {"weight": 100, "scales": [0, 1]}},
-        "edges": {"loss": "edges", "kwargs": {"weight": 50, "scales": [0]}},
-    }
+    "semseg": {"loss": "cross_entropy", "kwargs": {"weight": 100, "scales": [0, 1]}},
+    "depth": {"loss": "berhu", "kwargs": {"weight": [1, 0.5], "scales": [1, 0]}},
+    "normals": {"loss": "normals", "kwargs": {"weight": 100, "scales": [0, 1]}},
+    "edges": {"loss": "edges", "kwargs": {"weight": 50, "scales": [0]}},
 }
 
 
@@ -53,81 +51,51 @@ def loss_of(**tasks: dict) -> MultiTaskLoss:
 
 
 def test_sum_of_weighted_means_over_scales(batch, predictions):
-    losses = build_loss(LossConfig.model_validate(FULL))(predictions, batch)
+    losses = loss_of(**FULL)(predictions, batch)
     names = "total semseg semseg_0 semseg_1 depth depth_1 depth_0 normals normals_0 normals_1 edges edges_0"
     assert list(losses) == names.split()
-
-    def at(loss, task: str, scale: int) -> torch.Tensor:
-        prediction = F.interpolate(predictions[task][scale], (HEIGHT, WIDTH), mode="bilinear", align_corners=True)
-        return loss(prediction, batch)
-
-    expected = {
-        "semseg_1": at(CrossEntropyLoss(), "semseg", 1),
-        "depth_0": at(BerhuLoss(), "depth", 0),
-        "depth_1": at(BerhuLoss(), "depth", 1),
-        "normals_1": at(NormalsLoss(), "normals", 1),
-        "edges_0": at(EdgesLoss(), "edges", 0),
-    }
+    members = {"semseg": CrossEntropyLoss(), "depth": BerhuLoss(), "normals": NormalsLoss(), "edges": EdgesLoss()}
+    expected = {}
+    for name in names.split():
+        task, _, scale = name.partition("_")
+        if scale:
+            prediction = predictions[task][int(scale)]
+            full = F.interpolate(prediction, (HEIGHT, WIDTH), mode="bilinear", align_corners=True)
+            expected[name] = members[task](full, batch)
+    expected["semseg"] = 100 * (expected["semseg_0"] + expected["semseg_1"]) / 2
     expected["depth"] = (1 * expected["depth_1"] + 0.5 * expected["depth_0"]) / 2
-    expected["semseg"] = 100 * (losses["semseg_0"] + losses["semseg_1"]) / 2
-    expected["total"] = losses["semseg"] + losses["depth"] + losses["normals"] + losses["edges"]
-    for name, value in expected.items():
-        torch.testing.assert_close(losses[name], value, msg=name)
-        assert losses[name].shape == ()
-    torch.testing.assert_close(losses["edges"], 50 * losses["edges_0"])
+    expected["normals"] = 100 * (expected["normals_0"] + expected["normals_1"]) / 2
+    expected["edges"] = 50 * expected["edges_0"]
+    expected["total"] = sum(expected[task] for task in members)
+    torch.testing.assert_close(losses, {name: expected[name] for name in losses})
+
+    losses["total"].backward()
+    without = [(task, scale) for task, scales in predictions.items() for scale in scales if scales[scale].grad is None]
+    assert without == [("edges", 1)]
 
 
-def test_every_supervised_prediction_learns(batch, predictions):
-    build_loss(LossConfig.model_validate(FULL))(predictions, batch)["total"].backward()
-    unused = {("edges", 1)}
-    for task, scales in predictions.items():
-        for scale, prediction in scales.items():
-            assert (prediction.grad is None) == ((task, scale) in unused), (task, scale)
-
-
-def test_targets_are_made_once_for_all_scales(batch, predictions, monkeypatch):
-    loss = build_loss(LossConfig.model_validate(FULL))
-    calls = []
-    for task, task_loss in loss.losses.items():
-        original = task_loss.target
-        monkeypatch.setattr(task_loss, "target", lambda b, t=task, f=original: calls.append(t) or f(b))
-    loss(predictions, batch)
-    assert calls == ["semseg", "depth", "normals", "edges"]
-
-
-def test_leaves_the_batch_as_it_is(batch, predictions):
-    before = {name: value.clone() for name, value in batch.items() if isinstance(value, torch.Tensor)}
-    loss = build_loss(LossConfig.model_validate(FULL))
-    loss(predictions, batch)["total"].backward()
-    with torch.inference_mode():
-        loss(predictions, batch)
-    for name, value in before.items():
-        assert torch.equal(batch[name], value) and batch[name]._version == 0, name
-
-
-def test_final_scale_is_not_resized(batch, predictions, monkeypatch):
-    monkeypatch.setattr(F, "interpolate", lambda *a, **k: pytest.fail("resized a prediction of the label's size"))
-    loss_of(semseg={"loss": "cross_entropy", "kwargs": {"scales": [0]}})(predictions, batch)
-
-
-def test_float32_under_autocast_and_no_waiting(batch, predictions):
-    loss = build_loss(LossConfig.model_validate(FULL))
+def test_float32_under_autocast_without_waiting_or_changing_the_batch(batch, predictions):
+    loss = loss_of(**FULL)
     half = {task: {s: p.detach().bfloat16() for s, p in scales.items()} for task, scales in predictions.items()}
     full = {task: {s: p.float() for s, p in scales.items()} for task, scales in half.items()}
+    before = {name: value.clone() for name, value in batch.items() if isinstance(value, torch.Tensor)}
     expected = loss(full, batch)
     with torch.autocast("cpu", torch.bfloat16), ForbidSync():
         losses = loss(half, batch)
     for name, value in losses.items():
         assert value.dtype == torch.float32 and torch.equal(value, expected[name]), name
+    assert all(torch.equal(batch[name], value) for name, value in before.items())
 
 
-class AutocastProbe(TaskLoss):
-    """A loss of 1 that fails where autocast may still choose the precision."""
+class Probe(TaskLoss):
+    """A loss of 1 that fails where autocast may still choose the precision, and counts the targets it made."""
 
     label = "semseg"
+    targets = 0
 
     def target(self, batch):
         assert not torch.is_autocast_enabled("cpu")
+        self.targets += 1
         return (batch["semseg"],)
 
     def compare(self, prediction, target):
@@ -135,12 +103,13 @@ class AutocastProbe(TaskLoss):
         return prediction.new_ones(())
 
 
-def test_autocast_chooses_no_precision_inside_a_loss(batch, predictions):
-    probe = AutocastProbe()
+def test_autocast_chooses_no_precision_inside_a_loss_and_targets_are_made_once_for_all_scales(batch, predictions):
+    probe = Probe()
+    half = {"semseg": {scale: value.bfloat16() for scale, value in predictions["semseg"].items()}}
     with torch.autocast("cpu", torch.bfloat16):
-        assert probe(predictions["semseg"][0].bfloat16(), batch) == 1
-        losses = MultiTaskLoss(tasks={"semseg": SupervisedTask(probe, {1: 3.0})})(predictions, batch)
-    assert losses["total"] == 3
+        assert probe(half["semseg"][0], batch) == 1
+        losses = MultiTaskLoss(tasks={"semseg": SupervisedTask(probe, {0: 2.0, 1: 4.0})})(half, batch)
+    assert losses["total"] == 3 and probe.targets == 2
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -149,66 +118,50 @@ def test_does_not_wait_for_a_real_gpu(batch, predictions):
     predictions = {
         task: {s: p.detach().cuda().requires_grad_() for s, p in v.items()} for task, v in predictions.items()
     }
-    loss = build_loss(LossConfig.model_validate(FULL))
     torch.cuda.set_sync_debug_mode("error")
     try:
-        loss(predictions, batch)["total"].backward()
+        loss_of(**FULL)(predictions, batch)["total"].backward()
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def test_everything_masked_is_zero_with_zero_gradients(batch, predictions):
-    batch["semseg"] = torch.full_like(batch["semseg"], 250)
-    batch["edges"] = torch.full_like(batch["edges"], 250)
-    batch["depth_mask"] = torch.zeros_like(batch["depth_mask"])
-    losses = build_loss(LossConfig.model_validate(FULL))(predictions, batch)
-    losses["total"].backward()
-    assert all(value.item() == 0 for value in losses.values())
-    assert not any(p.grad.any() for scales in predictions.values() for p in scales.values() if p.grad is not None)
-
-
 def test_missing_prediction_is_named(batch, predictions):
     loss = loss_of(depth={"loss": "berhu", "kwargs": {"scales": [0, 3]}})
-    with pytest.raises(ValueError, match=r"the loss of depth needs its scale 3, predicted are \[0, 1\]"):
-        loss(predictions, batch)
-    with pytest.raises(ValueError, match=r"the loss of depth needs its scale 0, predicted are \[\]"):
-        loss({"semseg": predictions["semseg"]}, batch)
+    for given, scale, predicted in ((predictions, 3, [0, 1]), ({"semseg": predictions["semseg"]}, 0, [])):
+        with pytest.raises(ValueError) as caught:
+            loss(given, batch)
+        assert f"depth needs its scale {scale}" in str(caught.value) and str(predicted) in str(caught.value)
 
 
-class TestBuild:
-    def test_every_name_and_its_options(self):
-        loss = loss_of(
-            semseg={"loss": "cross_entropy"},
-            depth={"loss": "L1_depth", "kwargs": {"median_scaling": False, "min_depth": 1e-3, "max_depth": 80}},
-            normals={"loss": "gt_normals"},
-            edges={"loss": "edges", "kwargs": {"pos_weight": 0.8}},
-        )
-        types = [CrossEntropyLoss, L1DepthLoss, StoredNormalsLoss, EdgesLoss]
-        assert [type(task_loss) for task_loss in loss.losses.values()] == types
-        assert loss.losses["edges"].pos_weight == 0.8
-        assert isinstance(loss_of(depth={"loss": "berhu"}).losses["depth"], BerhuLoss)
+@pytest.mark.parametrize(
+    ("task", "name", "kwargs", "kind", "options"),
+    [
+        ("semseg", "cross_entropy", {}, CrossEntropyLoss, {}),
+        ("depth", "berhu", {}, BerhuLoss, {}),
+        ("depth", "L1_depth", {"median_scaling": False, "min_depth": 1e-3, "max_depth": 80}, L1DepthLoss, {}),
+        ("normals", "normals", {}, NormalsLoss, {"from_inverse_depth": False}),
+        ("normals", "normals", {"from_inverse_depth": True}, NormalsLoss, {"from_inverse_depth": True}),
+        ("normals", "gt_normals", {}, StoredNormalsLoss, {}),
+        ("edges", "edges", {}, EdgesLoss, {"pos_weight": 0.95}),  # the published weight
+        ("edges", "edges", {"pos_weight": 0.8}, EdgesLoss, {"pos_weight": 0.8}),
+    ],
+)
+def test_build_knows_every_name_and_its_options(task, name, kwargs, kind, options):
+    loss = loss_of(**{task: {"loss": name, "kwargs": kwargs}})
+    assert type(loss.losses[task]) is kind and not loss.state_dict()
+    assert {option: getattr(loss.losses[task], option) for option in options} == options
 
-    @pytest.mark.parametrize(("kwargs", "expected"), [({}, False), ({"from_inverse_depth": True}, True)])
-    def test_surface_of_the_derived_normals(self, kwargs, expected):
-        loss = loss_of(normals={"loss": "normals", "kwargs": kwargs})
-        assert loss.losses["normals"].from_inverse_depth is expected
 
-    def test_edges_default_to_the_published_weight(self):
-        assert loss_of(edges={"loss": "edges"}).losses["edges"].pos_weight == 0.95
+def test_photometric_task_is_left_out(batch, predictions):
+    disp = {"loss": "ssde", "kwargs": {"scales": [0, 1, 2, 3]}}
+    both = loss_of(semseg={"loss": "cross_entropy"}, disp=disp)(predictions, batch)
+    assert list(both) == ["total", "semseg", "semseg_0"]
+    assert loss_of(disp=disp)({"disp": {}}, batch) == {"total": 0}
 
-    def test_has_nothing_to_train_and_nothing_to_save(self):
-        assert not build_loss(LossConfig.model_validate(FULL)).state_dict()
 
-    def test_photometric_task_is_left_out(self, batch, predictions):
-        loss = loss_of(semseg={"loss": "cross_entropy"}, disp={"loss": "ssde", "kwargs": {"scales": [0, 1, 2, 3]}})
-        assert list(loss(predictions, batch)) == ["total", "semseg", "semseg_0"]
-
-    def test_photometric_task_alone_gives_a_total_of_zero(self, batch):
-        losses = loss_of(disp={"loss": "ssde", "kwargs": {"scales": [0]}})({"disp": {}}, batch)
-        assert list(losses) == ["total"] and losses["total"].item() == 0
-
-    def test_guards_of_a_supervised_task(self):
-        with pytest.raises(ValueError, match="at least one scale"):
-            SupervisedTask(CrossEntropyLoss(), {})
-        with pytest.raises(ValueError, match=r"not be negative, got \{0: -1.0\}"):
-            SupervisedTask(CrossEntropyLoss(), {0: -1.0})
+@pytest.mark.parametrize(
+    ("weights", "message"), [({}, "at least one scale"), ({0: -1.0}, r"negative, got \{0: -1.0\}")]
+)
+def test_guards_of_a_supervised_task(weights, message):
+    with pytest.raises(ValueError, match=message):
+        SupervisedTask(CrossEntropyLoss(), weights)

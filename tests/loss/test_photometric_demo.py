@@ -10,7 +10,8 @@ from torch import Tensor
 
 from dataset.demo.scene import make_scene
 from dataset.files import Camera
-from dataset.transform import SampleTransform, resize_nearest, resize_rgb, rgb_to_tensor
+from dataset.resize import resize_nearest, resize_rgb
+from dataset.transform import SampleTransform, rgb_to_tensor
 from loss.photometric import PhotometricLoss
 
 # A quarter of Cityscapes' camera, rendered at twice the size that the samples are cut from.

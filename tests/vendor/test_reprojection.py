@@ -1,4 +1,4 @@
-"""SSIM, reprojection error and smoothness against windows written out by hand, hand-computed numbers and kornia."""
+"""SSIM, reprojection error and smoothness against windows written out by hand, hand-computed numbers."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ import torch
 
 from vendor.monodepth2.photometric import (
     edge_aware_smoothness,
-    mean_3x3,
     reprojection_error,
     ssim_distance,
     window_moments,
@@ -28,16 +27,6 @@ def slow_ssim_distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return distance
 
 
-def test_mean_reflects_the_border():
-    image = torch.arange(9.0).view(1, 1, 3, 3)
-
-    means = mean_3x3(image)
-
-    # Around the corner 0 the reflected window is 4 3 4 / 1 0 1 / 4 3 4, around the centre it is the image.
-    assert means[0, 0, 0, 0].item() == pytest.approx(24 / 9)
-    assert means[0, 0, 1, 1].item() == pytest.approx(4.0)
-
-
 def test_ssim_is_the_definition_in_every_window():
     prediction, target = torch.rand(2, 3, 7, 9), torch.rand(2, 3, 7, 9)
     target[:, :, :3] = prediction[:, :, :3] * 0.9  # an alike part too
@@ -54,35 +43,12 @@ def test_ssim_is_the_definition_in_every_window():
     assert distance.max() > 0.6 and distance.min() < 0.05
 
 
-def test_ssim_of_constant_images_is_their_luminance_term():
-    dark, light = torch.full((1, 1, 4, 4), 0.2), torch.full((1, 1, 4, 4), 0.6)
-
-    distance = ssim_distance(dark, light)
-
-    # (2 * 0.12 + 0.0001) / (0.04 + 0.36 + 0.0001) = 0.60010; half of 1 - that
-    torch.testing.assert_close(distance, torch.full_like(distance, 0.19995), atol=1e-5, rtol=0)
-
-
 def test_ssim_of_opposed_images_is_nearly_one_and_never_more():
     checkers = (torch.arange(8)[:, None] + torch.arange(8)[None]).remainder(2).float().view(1, 1, 8, 8)
 
     distance = ssim_distance(checkers, 1 - checkers)
 
     assert distance.max() <= 1 and distance.min() > 0.97
-
-
-def test_ssim_agrees_with_kornia_on_smooth_images():
-    """kornia weighs its 3x3 window as a Gaussian; on slowly changing images the weights hardly matter."""
-    kornia = pytest.importorskip("kornia")
-    u = torch.linspace(0, 3, 64)
-    prediction = (0.5 + 0.4 * torch.sin(u)[None] * torch.cos(u)[:, None]).view(1, 1, 64, 64)
-    target = (0.5 + 0.4 * torch.sin(u + 0.5)[None] * torch.cos(u)[:, None]).view(1, 1, 64, 64)
-
-    expected = (1 - kornia.metrics.ssim(prediction, target, window_size=3)) / 2
-
-    inner = (slice(None), slice(None), slice(2, -2), slice(2, -2))
-    torch.testing.assert_close(ssim_distance(prediction, target)[inner], expected[inner], atol=3e-3, rtol=0)
-    assert expected[inner].max() > 0.05
 
 
 def test_given_moments_change_nothing():
@@ -100,16 +66,11 @@ def test_reprojection_error_weighs_ssim_and_l1_and_averages_channels():
     error = reprojection_error(prediction, target)
 
     assert error.shape == (1, 1, 4, 4)
+    # SSIM of constant images is (2 * 0.12 + 0.0001) / (0.04 + 0.36 + 0.0001) = 0.60010, its distance half of 1 - that.
     expected = 0.85 * 0.19995 / 3 + 0.15 * 0.4 / 3
     torch.testing.assert_close(error, torch.full_like(error, expected), atol=1e-5, rtol=0)
     without_ssim = reprojection_error(prediction, target, use_ssim=False)
     torch.testing.assert_close(without_ssim, torch.full_like(error, 0.4 / 3))
-
-
-def test_error_of_an_image_with_itself_is_zero():
-    image = torch.rand(1, 3, 5, 5)
-
-    assert reprojection_error(image, image).abs().max() < 1e-6
 
 
 def test_error_has_the_gradient_of_finite_differences():
@@ -119,14 +80,11 @@ def test_error_has_the_gradient_of_finite_differences():
     assert torch.autograd.gradcheck(lambda image: reprojection_error(image, target), (prediction,))
 
 
-def test_smoothness_of_constant_disparity_is_zero():
-    assert edge_aware_smoothness(torch.full((2, 1, 4, 5), 0.3), torch.rand(2, 3, 4, 5)).item() == 0
-
-
 def test_smoothness_of_a_ramp_by_hand():
-    """Disparity 1 2 3 in each row: mean 2, so both steps are 0.5; the image has a step of 0.3 at the second only."""
+    """Disparity 1 2 3 in each row: mean 2, so both steps are 0.5; the image has a step of 0.3 at the second only,
+    in the mean over its channels."""
     disparity = torch.tensor([1.0, 2.0, 3.0]).expand(1, 1, 4, 3)
-    image = torch.tensor([0.1, 0.1, 0.4]).expand(1, 3, 4, 3)
+    image = torch.tensor([[0.1, 0.1, 1.0], [0.5, 0.5, 0.5], [0.2, 0.2, 0.2]]).view(1, 3, 1, 3).expand(1, 3, 4, 3)
 
     value = edge_aware_smoothness(disparity, image)
 

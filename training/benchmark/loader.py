@@ -18,7 +18,7 @@ from dataset.base import DenseDataset, Key
 from dataset.experiment import open_dataset, training_use
 from dataset.loader import only_load, train_loader
 from dataset.reading import image_size, read_rgb
-from dataset.transform import resize_rgb
+from dataset.resize import resize_rgb
 from utils.config.load import Experiment
 
 WARM_UP = 6  # batches of each worker, until it has all the memory it needs
