@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from utils.command import one_speaks, run_command
+from utils.command import one_reports, run_command
 from utils.config.command_line import add_experiment_options, chosen_experiment
 from utils.config.environment import export_constants
-from utils.config.load import RUN_CONFIG, Experiment
+from utils.config.load import RUN_CONFIG, Experiment, Purpose
 from utils.console import setup_console
 from utils.errors import UserError
 from utils.version import VersionAction
@@ -46,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Refuse options that do not go together."""
+    """Refuse options that exclude or need each other."""
     predicts, exports, starts = bool(arguments.predict), bool(arguments.export_weights), bool(arguments.weights)
     trains = not (predicts or exports or arguments.evaluate)
     is_distributed = os.environ.get("WORLD_SIZE", "1") != "1"
@@ -55,7 +55,7 @@ def check(arguments: argparse.Namespace) -> None:
         "--output and --raw go with --predict": not predicts and (arguments.output or arguments.raw),
         "--export-weights needs --weights WEIGHTS": exports and not starts,
         "--evaluate WEIGHTS names the weights itself; leave out --weights": arguments.evaluate and starts,
-        "--resume goes on from the run's own state; leave out --weights": arguments.resume and starts,
+        "--resume continues from the run's own state; leave out --weights": arguments.resume and starts,
         "--weights-partial goes with --weights in training": arguments.weights_partial and not (trains and starts),
         "--debug keeps nothing, so there is nothing it could --resume; leave out one of them": (
             arguments.debug and arguments.resume
@@ -77,12 +77,12 @@ def choose(arguments: argparse.Namespace) -> tuple[Experiment, Path | None]:
     weights = arguments.weights or arguments.evaluate
     if weights is not None:
         weights = find_weights(weights)
-        beside = weights.with_name(RUN_CONFIG)
-        arguments.config = arguments.config or (beside if beside.is_file() else None)
+        run_config = weights.with_name(RUN_CONFIG)
+        arguments.config = arguments.config or (run_config if run_config.is_file() else None)
     if arguments.config is None:
         raise UserError("--config FILE is missing: the experiment file, unless WEIGHTS are those of a run folder")
     without_data = arguments.predict or arguments.export_weights
-    purpose = "predict" if without_data else "evaluate" if arguments.evaluate else "train"
+    purpose: Purpose = "predict" if without_data else "evaluate" if arguments.evaluate else "train"
     return chosen_experiment(arguments, purpose=purpose, seed=arguments.seed), weights
 
 
@@ -101,32 +101,28 @@ def act(arguments: argparse.Namespace, experiment: Experiment, weights: Path | N
         weights=weights,
         partial=arguments.weights_partial,
     )
-    if arguments.predict:
-        predict(
-            experiment,
-            arguments.predict,
-            weights=weights,
-            output=arguments.output,
-            raw=arguments.raw,
-            device=arguments.device,
-        )
-    elif arguments.evaluate:
-        evaluate(experiment, weights, options, processes)
-    elif arguments.export_weights:
-        export_weights(experiment, weights, arguments.export_weights)
-    else:
+    if not (arguments.predict or arguments.evaluate or arguments.export_weights):
         train(experiment, options, processes)
+    else:
+        assert weights is not None  # required by `check`
+        if arguments.predict:
+            inputs, output = arguments.predict, arguments.output
+            predict(experiment, inputs, weights=weights, output=output, raw=arguments.raw, device=arguments.device)
+        elif arguments.evaluate:
+            evaluate(experiment, weights, options, processes)
+        else:
+            export_weights(experiment, weights, arguments.export_weights)
     processes.close()
 
 
 def run() -> int:
-    """Read and check the command line and the experiment, then do what they ask; gives the exit status."""
-    with one_speaks():
+    """Read and check the command line and the experiment, then do what they ask; returns the exit status."""
+    with one_reports():
         arguments = build_parser().parse_args()
         check(arguments)
         setup_console()
         experiment, weights = choose(arguments)
-    # `training` loads PyTorch, whose seconds help and mistakes need not cost
+    # `training` imports PyTorch, which takes seconds that help and mistakes need not cost
     from training.distributed import join_processes
 
     processes = join_processes()

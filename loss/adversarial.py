@@ -62,19 +62,10 @@ def inverse_depth_range(depth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 def domain_bce(logits: Tensor, domain: int) -> Tensor:
     """Binary cross entropy of a discriminator's logits (any shape) against one domain everywhere, a scalar.
 
-    A discriminator D minimises `domain_bce(D(source map), SOURCE)` and `domain_bce(D(target map), TARGET)`.
-
-    Raises:
-        ValueError: for a domain other than SOURCE and TARGET.
+    A discriminator D minimises `domain_bce(D(source map), SOURCE)` and `domain_bce(D(target map), TARGET)`; the network
+    minimises `domain_bce(D(target map), SOURCE)`, to have its target maps taken for source.
     """
-    if domain not in (SOURCE, TARGET):
-        raise ValueError(f"domain must be SOURCE ({SOURCE}) or TARGET ({TARGET}), got {domain!r}")
     return F.binary_cross_entropy_with_logits(logits.float(), torch.full_like(logits, domain, dtype=torch.float32))
-
-
-def adversarial_loss(logits: Tensor) -> Tensor:
-    """What the network minimises, given D(target map): the target taken for SOURCE, a scalar."""
-    return domain_bce(logits, SOURCE)
 
 
 def domain_accuracy(logits: Tensor, domain: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any, ClassVar
 
 import torch
@@ -34,6 +35,11 @@ class TaskLoss(nn.Module, ABC):
         """The loss, a scalar, of a [B, C, H, W] prediction of the label's size; in float32 also under autocast."""
         with torch.autocast(prediction.device.type, enabled=False):
             return self.compare(prediction.float(), self.target(batch))
+
+
+def weighted_mean(by_scale: Mapping[int, Tensor], weights: Mapping[int, float]) -> Tensor:
+    """A task's loss: the mean over the supervised scales of weight * loss."""
+    return reduce(torch.add, [weight * by_scale[scale] for scale, weight in weights.items()]) / len(weights)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from loss.base import TaskLoss
 from loss.depth import BerhuLoss, L1DepthLoss
 from loss.edges import EdgesLoss
-from loss.multitask import MultiTaskLoss, SupervisedTask
+from loss.multitask import MultiTaskLoss
 from loss.normals import NormalsLoss, StoredNormalsLoss
 from loss.photometric import PhotometricLoss
 from loss.semseg import CrossEntropyLoss
@@ -24,11 +24,10 @@ from utils.config.schema.loss import (
 
 def build_loss(loss: LossConfig) -> MultiTaskLoss:
     """The supervised losses of all tasks but the one learned from video."""
+    sections = loss.supervised.items()
     return MultiTaskLoss(
-        tasks={
-            task: SupervisedTask(build_task_loss(section), section.kwargs.weights)
-            for task, section in loss.supervised.items()
-        }
+        losses={task: build_task_loss(section) for task, section in sections},
+        weights={task: section.kwargs.weights for task, section in sections},
     )
 
 

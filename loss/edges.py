@@ -18,17 +18,12 @@ class EdgesLoss(TaskLoss):
 
     Args:
         pos_weight: Weight of the class "edge", in 0..1.
-
-    Raises:
-        ValueError: pos_weight out of range.
     """
 
     label = "edges"
 
     def __init__(self, *, pos_weight: float = 0.95) -> None:
         super().__init__()
-        if not 0 <= pos_weight <= 1:
-            raise ValueError(f"pos_weight must be within 0..1, got {pos_weight}")
         self.pos_weight = pos_weight
 
     def target(self, batch: Mapping[str, Any]) -> Target:

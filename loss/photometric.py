@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from loss.base import weighted_mean
 from utils.geometry import disparity_to_depth, resize, warp
 from vendor.monodepth2.photometric import WindowMoments, edge_aware_smoothness, reprojection_error, window_moments
 
@@ -62,14 +63,6 @@ class PhotometricLoss(nn.Module):
         average: bool = False,
     ) -> None:
         super().__init__()
-        if not weights or min(weights) < 0 or min(weights.values()) < 0:
-            raise ValueError(f"weights must name at least one scale from 0 up, none below 0, got {dict(weights)}")
-        if not offsets or 0 in offsets or len(set(offsets)) != len(offsets):
-            raise ValueError(f"offsets must name at least one neighbour, each once and not 0, got {list(offsets)}")
-        if not 0 < min_depth < max_depth:
-            raise ValueError(f"depth limits must satisfy 0 < min_depth < max_depth, got {min_depth} and {max_depth}")
-        if smoothness < 0:
-            raise ValueError(f"smoothness must not be negative, got {smoothness}")
         self.weights = dict(weights)
         self.offsets = tuple(offsets)
         self.min_depth = min_depth
@@ -113,7 +106,7 @@ class PhotometricLoss(nn.Module):
 
     def combine(self, by_scale: Mapping[int, Tensor]) -> Tensor:
         """Mean over scales of weight * loss, as for every task, given what `forward` returned."""
-        return sum(weight * by_scale[scale] for scale, weight in self.weights.items()) / len(self.weights)
+        return weighted_mean(by_scale, self.weights)
 
     @torch.no_grad()
     def diagnose(
@@ -136,7 +129,8 @@ class PhotometricLoss(nn.Module):
 
     def _full_depth(self, disparity: Tensor, target: Tensor) -> Tensor:
         """Depth [B, 1, H, W] of a disparity [B, 1, h, w], resized edges onto edges as in Monodepth2."""
-        full = resize(disparity, target.shape[-2:], align_corners=False)
+        height, width = target.shape[-2:]
+        full = resize(disparity, (height, width), align_corners=False)
         return disparity_to_depth(full, self.min_depth, self.max_depth)
 
     def _reprojection_error(

@@ -4,7 +4,8 @@ A metric only updates, resets and scores; what it measures are pure functions be
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +22,8 @@ class Metric(ABC):
     Args:
         state: The accumulators at zero, float64 or int64.
     """
+
+    update: Callable[..., None]  # (decoded prediction, *ground truth) of a batch; each metric has its own
 
     def __init__(self, state: Sequence[Tensor]) -> None:
         self._state = list(state)
@@ -40,7 +43,7 @@ class Metric(ABC):
         return self
 
     @abstractmethod
-    def compute(self) -> dict:
+    def compute(self) -> dict[str, Any]:
         """The scores of everything since the last reset."""
 
 
@@ -58,5 +61,5 @@ def masked_median(values: Tensor, mask: Tensor) -> Tensor:
     count = mask.sum(1, keepdim=True)  # [B, 1]
     ordered = torch.where(mask, values, torch.inf).sort(dim=1).values
     middle = torch.cat([(count - 1) // 2, count // 2], dim=1).clamp(0, values.shape[1] - 1)  # [B, 2]
-    median = ordered.gather(1, middle).mean(1)
+    median = ordered.gather(1, middle).mean(1)  # [B, 2] -> [B]
     return torch.where(count[:, 0] > 0, median, torch.nan)

@@ -14,13 +14,8 @@ def confusion_matrix(prediction: Tensor, target: Tensor, n_classes: int) -> Tens
 
     Returns:
         int64 [n_classes, n_classes].
-
-    Raises:
-        ValueError: scores of another number of classes.
     """
     if prediction.dim() == 4:
-        if prediction.shape[1] != n_classes:
-            raise ValueError(f"scores of {prediction.shape[1]} classes where {n_classes} are measured")
         prediction = prediction.argmax(1)  # [B, H, W]
     labelled = (target >= 0) & (target < n_classes)
     # Pixels not counted go to a bin of their own behind the matrix: selecting the others would wait for the device,
@@ -30,4 +25,4 @@ def confusion_matrix(prediction: Tensor, target: Tensor, n_classes: int) -> Tens
     counts = torch.zeros(bins + 1, dtype=torch.int64, device=target.device)
     one = torch.ones((), dtype=torch.int64, device=target.device)
     counts.index_add_(0, pair, one.expand_as(pair))
-    return counts[:-1].view(n_classes, n_classes)
+    return counts[:-1].view(n_classes, n_classes)  # [n_classes^2] -> [n_classes, n_classes]

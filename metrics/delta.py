@@ -11,28 +11,17 @@ def delta_m(
     100 / T * sum of (-1)^gamma * (score - baseline) / baseline, gamma 1 where lower is better.
 
     Args:
-        scores: The score that stands for each task.
-        baselines: Those of the single-task networks, in the same units; others than the scores' are ignored.
+        scores: The score that stands for each task, at least one.
+        baselines: Those of the single-task networks, positive and in the same units; further ones are ignored.
         lower_is_better: Of each score.
 
     Returns:
         None where a score is None, as an unmeasured task can be neither gain nor loss.
-
-    Raises:
-        ValueError: no score, one without a baseline, or a baseline that is not positive.
     """
-    missing = [task for task in scores if task not in baselines]
-    if missing or not scores:
-        raise ValueError(
-            f"delta_m needs scores and a baseline for each, got scores of {list(scores)} and no baseline for {missing}"
-        )
     gains = []
     for task, score in scores.items():
-        baseline = baselines[task]
-        if baseline <= 0:
-            raise ValueError(f"the baseline of {task} must be positive, got {baseline}")
         if score is None:
             return None
-        gain = (score - baseline) / baseline
+        gain = (score - baselines[task]) / baselines[task]
         gains.append(-gain if lower_is_better[task] else gain)
     return 100 * sum(gains) / len(gains)

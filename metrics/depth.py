@@ -26,7 +26,7 @@ def depth_errors(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     terms = [squared, difference / target, squared / target]
     terms += [torch.where(mask & (factor < limit), 1.0, 0.0) for limit in FACTORS]
     sums = torch.stack([term.sum(1, dtype=torch.float64) for term in terms], dim=1)  # [B, 6]
-    return sums / mask.sum(1).clamp(min=1).unsqueeze(1)
+    return sums / mask.sum(1, keepdim=True).clamp(min=1)  # [B, 6] / [B, 1]
 
 
 class DepthMetric(Metric):
@@ -36,16 +36,11 @@ class DepthMetric(Metric):
         median_scaling: Multiply each prediction by median(truth) / median(prediction) over its valid pixels, for
             networks that know depth only up to scale. The median is NumPy's.
         min_depth, max_depth: Metres; truth outside is not valid, predictions are clamped to them after scaling.
-
-    Raises:
-        ValueError: limits that are not 0 <= min_depth < max_depth.
     """
 
     def __init__(
         self, *, median_scaling: bool = False, min_depth: float = MIN_DEPTH, max_depth: float = MAX_DEPTH
     ) -> None:
-        if not 0 <= min_depth < max_depth:
-            raise ValueError(f"depth limits must satisfy 0 <= min_depth < max_depth, got {min_depth} and {max_depth}")
         self.median_scaling = median_scaling
         self.min_depth = min_depth
         self.max_depth = max_depth
@@ -61,10 +56,10 @@ class DepthMetric(Metric):
             mask: [B, 1, H, W] bool, true where the target is measured.
         """
         prediction, target = prediction.float().flatten(1), target.float().flatten(1)  # [B, H * W]
-        mask = mask.flatten(1) & (target > self.min_depth) & (target < self.max_depth)
+        mask = mask.flatten(1) & (target > self.min_depth) & (target < self.max_depth)  # [B, H * W]
         if self.median_scaling:
             scale = masked_median(target, mask) / masked_median(prediction, mask).clamp(min=1e-9)
-            prediction = prediction * scale.unsqueeze(1)
+            prediction = prediction * scale.unsqueeze(1)  # [B, H * W] * [B, 1]
         # A limit of 0 metres stands for none, but ratios need predictions above it.
         prediction = prediction.clamp(max(self.min_depth, 1e-6), self.max_depth)
         self._state[0] += depth_errors(prediction, target, mask).sum(0)

@@ -64,6 +64,6 @@ def _angle_scores(angle: Tensor, mask: Tensor) -> Tensor:
     terms = [angle, angle * angle]
     terms += [torch.where(mask & (angle < limit), 1.0, 0.0) for limit in LIMITS.values()]
     sums = torch.stack([term.sum(1, dtype=torch.float64) for term in terms], dim=1)  # [B, 5]
-    means = sums / mask.sum(1).clamp(min=1).unsqueeze(1)
-    median = torch.where(mask.any(1), masked_median(angle, mask).double(), 0.0)
+    means = sums / mask.sum(1, keepdim=True).clamp(min=1)  # [B, 5] / [B, 1]
+    median = torch.where(mask.any(1), masked_median(angle, mask).double(), 0.0)  # [B]
     return torch.stack([means[:, 0], median, means[:, 1].sqrt(), *means[:, 2:].unbind(1)], dim=1)

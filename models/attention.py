@@ -1,10 +1,13 @@
-"""xTAM, the cross-task attention: what one task's features tell about another's.
+"""xTAM, the cross-task attention: what one task's features say about another's.
 
 Lopes et al., WACV 2023, sec. 3.2: for a target task i and a source task j, a spatial cross-task attention (correlation)
 and a self-attention branch together give the feature of the direction j to i.
 
 Shapes: B batch, C channels, (h, w) size of the level, s downscale, N = (h/s)(w/s) positions attended to.
 """
+
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +18,26 @@ from utils.layers import ConvNormReLU
 from vendor.mtlpt.attention import SigmoidAttention
 
 
+@dataclass(frozen=True)
+class ExchangeDesign:
+    """What an exchange is made of; the defaults are the paper's full model.
+
+    Attributes:
+        attention: the spatial cross-task attention branch (`SxTAM` in configs).
+        self_attention: the self-attention branch (`SA`); at least one of the two.
+        alpha: a learned weight per channel on the attention (`no_alpha` drops it).
+        full_self_attention: the self-attention keeps all channels (`full_sa`), else half of them.
+        combine: the messages of the others are added to the task's own feature (`add`), multiply it (`prod`), or are
+            concatenated with it (neither word).
+    """
+
+    attention: bool = True
+    self_attention: bool = True
+    alpha: bool = True
+    full_self_attention: bool = False
+    combine: Literal["add", "prod", "concat"] = "add"
+
+
 class SpatialCrossTaskAttention(nn.Module):
     """The correlation-guided attention: each target position gathers from the source positions it resembles.
 
@@ -22,18 +45,16 @@ class SpatialCrossTaskAttention(nn.Module):
         channels: C, of both features.
         downscale: s, the attention runs on a grid coarser by it.
         use_alpha: scale the result by a learned weight per channel that starts at 0, so that an untrained exchange
-            says nothing.
+            changes nothing.
     """
 
     def __init__(self, *, channels: int, downscale: int, use_alpha: bool = True) -> None:
         super().__init__()
-        if downscale < 1:
-            raise ValueError(f"downscale must be 1 or more, got {downscale}")
         self.downscale = downscale
         self.query = ConvNormReLU(in_channels=channels, out_channels=channels)
         self.key = ConvNormReLU(in_channels=channels, out_channels=channels)
         self.value = ConvNormReLU(in_channels=channels, out_channels=channels)
-        self.alpha = nn.Parameter(self.query.conv.weight.new_zeros(1, channels, 1, 1)) if use_alpha else None
+        self.alpha = nn.Parameter(torch.zeros(1, channels, 1, 1)) if use_alpha else None
 
     def forward(self, target: Tensor, source: Tensor) -> Tensor:
         """Attend.
@@ -68,35 +89,21 @@ class DirectionFeature(nn.Module):
     Args:
         channels: C, of both tasks' features.
         downscale: s, of the attention.
-        use_attention: the spatial cross-task attention branch.
-        use_self_attention: the self-attention branch.
-        use_alpha: see `SpatialCrossTaskAttention`.
-        full_self_attention: the self-attention branch keeps C channels, else C/2.
+        design: which branches there are, and of what form.
     """
 
-    def __init__(
-        self,
-        *,
-        channels: int,
-        downscale: int,
-        use_attention: bool = True,
-        use_self_attention: bool = True,
-        use_alpha: bool = True,
-        full_self_attention: bool = False,
-    ) -> None:
+    def __init__(self, *, channels: int, downscale: int, design: ExchangeDesign) -> None:
         super().__init__()
-        if not (use_attention or use_self_attention):
-            raise ValueError("a direction feature needs the attention, the self-attention or both, got neither")
         self.extract = Conv2d(channels, channels, 3, padding=1)
         self.self_attention = None
         self.attention = None
         width = 0
-        if use_self_attention:
-            own = channels if full_self_attention else channels // 2
+        if design.self_attention:
+            own = channels if design.full_self_attention else channels // 2
             self.self_attention = SigmoidAttention(in_channels=channels, out_channels=own)
             width += own
-        if use_attention:
-            self.attention = SpatialCrossTaskAttention(channels=channels, downscale=downscale, use_alpha=use_alpha)
+        if design.attention:
+            self.attention = SpatialCrossTaskAttention(channels=channels, downscale=downscale, use_alpha=design.alpha)
             width += channels
         self.project = ConvNormReLU(in_channels=width, out_channels=channels)
 

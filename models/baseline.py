@@ -3,25 +3,17 @@
 Lopes et al., WACV 2023, sec. 4 (STL and MTL).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.decoder import Decoder
 from models.deeplab import DeepLabHead
 from models.network import MultiTaskNetwork, Predictions
 
 
-class Baseline(MultiTaskNetwork):
-    """One encoder and, on its features, the head of each task.
-
-    Args:
-        backbone: the encoder, giving a list of five features.
-        heads: head of each task, in the order of the tasks.
-    """
-
-    def __init__(self, *, backbone: nn.Module, heads: Mapping[str, Decoder | DeepLabHead]) -> None:
-        super().__init__(backbone=backbone, heads=heads, exchanges={})
+class Baseline(MultiTaskNetwork[Decoder | DeepLabHead]):
+    """One encoder and, on its features, the head of each task."""
 
     def decode(self, features: Sequence[Tensor], size: Sequence[int]) -> Predictions:
         """The heads reach the image's size by themselves."""

@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from models.attention import ExchangeDesign
 from models.baseline import Baseline
-from models.decoder import Decoder, common_width
+from models.decoder import Decoder
 from models.deeplab import DeepLabHead
 from models.densemtl import DenseMTL
 from models.depth_archive import FILES, PROJECT, PUBLISHED_ARCHIVE, load_archive
 from models.encoder import Encoder
-from models.exchange import ExchangeBlock, ExchangeDesign
+from models.exchange import exchange_block
 from models.network import MultiTaskNetwork
 from models.padnet import PADNet, PADNetHead
 from models.pose import PoseNet
 from models.threeways import ThreeWays
-from models.video_depth import VideoDepth, motion_counts
+from models.video_depth import VideoDepth
 from models.weights import read_weights
 from utils.config.schema.setup import AblationWord, HeadKwargs, PoseConfig, SetupConfig, TaskConfig
 from utils.errors import UserError
@@ -22,9 +23,6 @@ from vendor.three_ways.aspp import ASPP
 
 # How much coarser the attention runs at each decoder level, so that it always sees about 1/8 of the image's resolution.
 ATTENTION_DOWNSCALE = {4: 1, 3: 1, 2: 2, 1: 4, 0: 8}
-
-# Where the decoders of 3-Ways exchange features.
-THREE_WAYS_SECTIONS = ((4, 3, 2), (1, 0))
 
 
 def build_model(
@@ -37,7 +35,7 @@ def build_model(
     """Build the network that a config asks for.
 
     Args:
-        setup: the setup section.
+        setup: the setup section of a checked config.
         pretrained: load the weights that `setup.model.pretrain` names; False touches neither files nor network.
         download_dir: folder of the archives that `pretrain` may name (depth from video).
         frame_ids: the dataset's frames (depth from video).
@@ -46,18 +44,15 @@ def build_model(
         The multi-task network; for the `_monodepth` setups a `VideoDepth` around it.
 
     Raises:
-        UserError: options that do not go together, or weights that are missing or do not fit.
+        UserError: weights that are missing or do not fit.
     """
-    try:
-        network = _build_network(setup)
-        model = _video_depth(network, setup, frame_ids) if setup.is_video_depth else network
-    except ValueError as error:
-        raise UserError(f"setup: {error}") from error
+    network = _build_network(setup)
+    video = _video_depth(network, setup, frame_ids) if setup.is_video_depth else None
     if pretrained:
-        _load_pretrained(network, model.pose_net if setup.is_video_depth else None, setup, download_dir)
+        _load_pretrained(network, video.pose_net if video else None, setup, download_dir)
     if setup.model.freeze_backbone:
         network.backbone.freeze()
-    return model
+    return video or network
 
 
 def exchange_design(ablation: Sequence[AblationWord]) -> ExchangeDesign:
@@ -79,36 +74,30 @@ def _build_network(setup: SetupConfig) -> MultiTaskNetwork:
     if setup.method == "padnet":
         return PADNet(backbone=backbone, heads={task: _padnet_head(backbone, cfg) for task, cfg in tasks.items()})
 
-    heads = {task: _decoder(backbone, cfg.kwargs) for task, cfg in tasks.items()}
+    heads: dict[str, Decoder] = {task: _decoder(backbone, cfg.kwargs) for task, cfg in tasks.items()}
     if setup.method == "padnet+":
-        # A decoder with a smaller n_upconv lacks the first levels.
-        top = max(head.level_order[0] for head in heads.values())
-        sections = [[level for level in section if level <= top] for section in THREE_WAYS_SECTIONS]
-        return ThreeWays(backbone=backbone, heads=heads, sections=sections)
-    return _densemtl(backbone, heads, setup)
-
-
-def _densemtl(backbone: Encoder, heads: dict[str, Decoder], setup: SetupConfig) -> DenseMTL:
-    design = exchange_design(setup.kwargs.ablation)
+        return ThreeWays(backbone=backbone, heads=heads)
+    first = heads[setup.tasks[0]]
+    # A decoder with a smaller n_upconv lacks the first levels.
+    sections = [[level for level in section if level in first.level_order] for section in setup.kwargs.enc_layers]
     exchanges = {
-        level: ExchangeBlock(
+        level: exchange_block(
             tasks=setup.tasks,
-            channels=common_width(heads, level),
+            channels=first.num_ch_dec[level],
             downscale=ATTENTION_DOWNSCALE[level],
-            design=design,
-            source_order=setup.kwargs.source_order,
+            design=exchange_design(setup.kwargs.ablation),
+            source_order=dict((setup.kwargs.source_order or {}).items()),
         )
         for level in setup.kwargs.stages
     }
-    return DenseMTL(backbone=backbone, heads=heads, sections=setup.kwargs.enc_layers, exchanges=exchanges)
+    return DenseMTL(backbone=backbone, heads=heads, sections=sections, exchanges=exchanges)
 
 
 def _head(backbone: Encoder, cfg: TaskConfig) -> Decoder | DeepLabHead:
     if cfg.head == "padnet+":
         return _decoder(backbone, cfg.kwargs)
-    return DeepLabHead(
-        in_channels=backbone.channels[-1], num_out_ch=cfg.kwargs.num_out_ch, upsampling=backbone.reductions[-1]
-    )
+    channels, stride = backbone.channels[-1], backbone.reductions[-1]
+    return DeepLabHead(in_channels=channels, num_out_ch=cfg.kwargs.num_out_ch, upsampling=stride)
 
 
 def _padnet_head(backbone: Encoder, cfg: TaskConfig) -> PADNetHead:
@@ -148,8 +137,10 @@ def _video_depth(main: MultiTaskNetwork, setup: SetupConfig, frame_ids: Sequence
     """Put the pose network that `setup` asks for beside the multi-task network."""
     pose = setup.model.pose_kwargs or PoseConfig()
     offsets = pose.frame_ids or frame_ids
-    n_frames, n_motions = motion_counts(offsets, pose.pose_model_input)
-    pose_net = PoseNet(n_frames=n_frames, n_motions=n_motions)
+    if pose.pose_model_input == "all":
+        pose_net = PoseNet(n_frames=len(offsets), n_motions=len(offsets) - 1)
+    else:  # the motions of both frames, as Monodepth2's weights have them; the first is used
+        pose_net = PoseNet(n_frames=2, n_motions=2)
     if pose.freeze:
         pose_net.freeze()
     return VideoDepth(main=main, pose_net=pose_net, frame_ids=offsets, pose_model_input=pose.pose_model_input)
@@ -157,7 +148,7 @@ def _video_depth(main: MultiTaskNetwork, setup: SetupConfig, frame_ids: Sequence
 
 def _load_pretrained(main: MultiTaskNetwork, pose_net: PoseNet | None, setup: SetupConfig, download_dir: Path) -> None:
     """Fill the encoders, and from an archive the decoders too, as `setup.model.pretrain` says."""
-    pretrain = setup.model.pretrain
+    pretrain, folder = setup.model.pretrain, download_dir / setup.model.pretrain
     if pretrain == "none":
         return
     if pretrain == "imnet":
@@ -168,20 +159,14 @@ def _load_pretrained(main: MultiTaskNetwork, pose_net: PoseNet | None, setup: Se
                 raise UserError(f"setup.model.pretrain: {error}, or train from random weights with none") from error
     elif Path(pretrain).expanduser().is_file():
         main.backbone.load_classifier(read_weights(Path(pretrain).expanduser()), source=pretrain)
-    elif pose_net is None:
-        raise UserError(
-            f"setup.model.pretrain: {pretrain!r} is neither 'imnet' nor 'none' nor a weights file that is there"
-        )
+    elif pose_net is not None and all((folder / file).is_file() for file in FILES):
+        load_archive(folder, main, pose_net)
     else:
-        _require_archive(pretrain, download_dir)
-        load_archive(download_dir / pretrain, main, pose_net)
-
-
-def _require_archive(name: str, download_dir: Path) -> None:
-    missing = [file for file in FILES if not (download_dir / name / file).is_file()]
-    if missing:
-        raise UserError(
-            f"setup.model.pretrain: {name!r} is neither 'imnet' nor 'none' nor a weights file, and as an archive it "
-            f"lacks {', '.join(missing)} in {download_dir / name}. Unpack there the archive {PUBLISHED_ARCHIVE} of the "
-            f"3-Ways project ({PROJECT}), or start from ImageNet weights with setup.model.pretrain: imnet"
-        )
+        message = f"setup.model.pretrain: {pretrain!r} is neither 'imnet' nor 'none' nor a weights file that is there"
+        if pose_net is not None:
+            missing = ", ".join(file for file in FILES if not (folder / file).is_file())
+            message += (
+                f", and as an archive it lacks {missing} in {folder}. Unpack there the archive {PUBLISHED_ARCHIVE} of "
+                f"the 3-Ways project ({PROJECT}), or start from ImageNet weights with imnet"
+            )
+        raise UserError(message)

@@ -6,12 +6,13 @@ Source: Monodepth2 (Godard et al., ICCV 2019), opened by an ASPP as in "Three Wa
 Self-Supervised Depth Estimation" (Hoyer et al., CVPR 2021).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.network import Head
 from models.upsampling import convolve_doubled
 from utils.checkpointing import run_checkpointed
 from utils.convolution import Conv2d, convolve
@@ -19,8 +20,8 @@ from utils.layers import ConvNormReLU
 from vendor.three_ways.aspp import ASPP
 
 
-class ConvBlock(nn.Module):
-    """3x3 convolution after reflection padding, batch norm if asked for, ELU, dropout of whole channels."""
+class Block(nn.Module):
+    """A 3x3 convolution, batch norm if asked for, ELU, dropout of whole channels."""
 
     def __init__(self, *, in_channels: int, out_channels: int, batch_norm: bool, dropout: float) -> None:
         super().__init__()
@@ -30,16 +31,20 @@ class ConvBlock(nn.Module):
         self.act = nn.ELU(inplace=True)
         self.dropout = nn.Dropout2d(dropout) if dropout else nn.Identity()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B,in_channels,h,w] -> [B,out_channels,h,w]."""
-        return self.finish(self.conv(_reflect(x)))
-
     def finish(self, convolved: Tensor) -> Tensor:
         """What follows the convolution, [B,out_channels,h,w] before and after."""
         return self.dropout(self.act(self.norm(convolved)))
 
 
-class MergeBlock(ConvBlock):
+class ConvBlock(Block):
+    """The block before the upsampling."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,in_channels,h,w] -> [B,out_channels,h,w]."""
+        return self.finish(self.conv(_reflect(x)))
+
+
+class MergeBlock(Block):
     """The block after the upsampling: sees the level below, upsampled, and the encoder's feature beside it."""
 
     def forward(self, x: Tensor, skip: Tensor | None, size: Sequence[int]) -> Tensor:
@@ -62,7 +67,7 @@ class MergeBlock(ConvBlock):
             return self.finish(convolved)
         if x.shape[-2:] != torch.Size(size):
             x = F.interpolate(x, size=tuple(size), mode="nearest")  # [B,C,h',w']
-        return super().forward(x if skip is None else torch.cat([x, skip], dim=1))
+        return self.finish(self.conv(_reflect(x if skip is None else torch.cat([x, skip], dim=1))))
 
 
 class SigmoidPrediction(nn.Module):
@@ -107,7 +112,7 @@ class DecoderLevel(nn.Module):
         return self.merge(x, None if self.skip is None else self.skip(finer), size)
 
 
-class Decoder(nn.Module):
+class Decoder(Head):
     """The skip decoder of one task; level n of its n+1 levels opens on the encoder's last feature.
 
     Args:
@@ -115,7 +120,7 @@ class Decoder(nn.Module):
         num_out_ch: channels of a prediction.
         active_scales: levels with a prediction; scale s has 1/2^s of the image's resolution.
         num_ch_dec: channels of the levels 0..n.
-        aspp: takes the place of the first block of level n when given.
+        aspp: takes the place of the first block of level n when given, with that level's channels.
         is_regression: predictions pass a sigmoid.
         use_skips: whether levels see the encoder's finer features.
         n_project_skip_ch: channels to which these features are projected; -1 leaves them as they are.
@@ -144,9 +149,6 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         top = len(num_ch_dec) - 1
-        _check_decoder(top, len(encoder_channels), active_scales, n_project_skip_ch)
-        if aspp is not None and aspp.out_channels != num_ch_dec[top]:
-            raise ValueError(f"the ASPP gives {aspp.out_channels} channels, num_ch_dec[{top}] says {num_ch_dec[top]}")
         self.active_scales = tuple(active_scales)
         self.num_ch_dec = tuple(num_ch_dec)
         self.level_order = tuple(range(top, -1, -1))
@@ -156,13 +158,18 @@ class Decoder(nn.Module):
         below = encoder_channels[-1]
         for level in self.level_order:
             width = num_ch_dec[level]
+            enter: nn.Module
             if aspp is not None and level == top:
                 enter = aspp
             else:
                 enter = ConvBlock(in_channels=below, out_channels=width, batch_norm=batch_norm, dropout=dropout)
-            skip, skip_channels = None, 0
+            skip: nn.Module | None = None
+            skip_channels = 0
             if use_skips and level > 0:
-                skip, skip_channels = _skip(encoder_channels[level - 1], n_project_skip_ch)
+                skip, skip_channels = nn.Identity(), encoder_channels[level - 1]
+                if n_project_skip_ch != -1:
+                    skip = ConvNormReLU(in_channels=skip_channels, out_channels=n_project_skip_ch)
+                    skip_channels = n_project_skip_ch
             self.levels[str(level)] = DecoderLevel(
                 enter=enter,
                 skip=skip,
@@ -174,15 +181,14 @@ class Decoder(nn.Module):
 
         self.predictions = nn.ModuleDict()
         for scale in self.active_scales:
-            if is_regression:
-                predict = SigmoidPrediction(in_channels=num_ch_dec[scale], out_channels=num_out_ch)
-            else:
-                predict = nn.Conv2d(num_ch_dec[scale], num_out_ch, kernel_size=1)
-            self.predictions[str(scale)] = predict
+            self.predictions[str(scale)] = (
+                SigmoidPrediction(in_channels=num_ch_dec[scale], out_channels=num_out_ch)
+                if is_regression
+                else nn.Conv2d(num_ch_dec[scale], num_out_ch, kernel_size=1)
+            )
 
     @property
     def prediction_layers(self) -> list[nn.Module]:
-        """The layers whose output channels are those of the prediction."""
         return list(self.predictions.values())
 
     def forward(self, features: Sequence[Tensor]) -> dict[int, Tensor]:
@@ -211,51 +217,6 @@ class Decoder(nn.Module):
         return x, predictions
 
 
-def check_sections(heads: Mapping[str, Decoder], sections: Sequence[Sequence[int]]) -> None:
-    """Raise a ValueError unless the sections, joined, are every head's levels in order, none of them empty."""
-    if not all(len(section) for section in sections):
-        raise ValueError(f"every decoder section needs a level, got {[list(section) for section in sections]}")
-    joined = [level for section in sections for level in section]
-    for task, head in heads.items():
-        if joined != list(head.level_order):
-            raise ValueError(
-                f"decoder sections must be the levels {list(head.level_order)} of the {task} head, cut in pieces, "
-                f"got {[list(section) for section in sections]}"
-            )
-
-
-def common_width(heads: Mapping[str, Decoder], level: int) -> int:
-    """Channels of all decoders at the level where they exchange features.
-
-    Raises:
-        ValueError: they differ.
-    """
-    widths = {task: head.num_ch_dec[level] for task, head in heads.items()}
-    if len(set(widths.values())) > 1:
-        raise ValueError(f"num_ch_dec[{level}] must be the same for all tasks that exchange features, got {widths}")
-    return next(iter(widths.values()))
-
-
 def _reflect(x: Tensor) -> Tensor:
     """Pad [B,C,h,w] by one pixel a side, mirrored at the border: [B,C,h+2,w+2]."""
-    if min(x.shape[-2:]) < 2:
-        raise ValueError(f"a map of {x.shape[-2]}x{x.shape[-1]} (height x width) cannot be padded by reflection")
     return F.pad(x, (1, 1, 1, 1), mode="reflect")
-
-
-def _skip(channels: int, n_project_skip_ch: int) -> tuple[nn.Module, int]:
-    """What an encoder feature of so many channels passes, and how many it leaves with."""
-    if n_project_skip_ch == -1:
-        return nn.Identity(), channels
-    return ConvNormReLU(in_channels=channels, out_channels=n_project_skip_ch), n_project_skip_ch
-
-
-def _check_decoder(top: int, n_features: int, active_scales: Sequence[int], n_project_skip_ch: int) -> None:
-    if not 1 <= top < n_features:
-        raise ValueError(f"num_ch_dec must have 2 to {n_features} entries, got {top + 1}")
-    if not active_scales or len(set(active_scales)) != len(active_scales):
-        raise ValueError(f"active_scales must hold each scale once, at least one, got {list(active_scales)}")
-    if min(active_scales) < 0 or max(active_scales) > top:
-        raise ValueError(f"active_scales must be levels of the decoder, 0 to {top}, got {list(active_scales)}")
-    if n_project_skip_ch != -1 and n_project_skip_ch < 1:
-        raise ValueError(f"n_project_skip_ch must be positive, or -1 for no projection, got {n_project_skip_ch}")

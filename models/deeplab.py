@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.network import Head
 from utils.layers import ConvNormReLU
 from vendor.three_ways.aspp import ASPP
 
@@ -15,7 +16,7 @@ RATES = (12, 24, 36)
 CHANNELS = 256
 
 
-class DeepLabHead(nn.Module):
+class DeepLabHead(Head):
     """ASPP, a 3x3 and a 1x1 convolution, bilinear upsampling to the image's size; scale 0 only.
 
     Args:
@@ -35,7 +36,6 @@ class DeepLabHead(nn.Module):
 
     @property
     def prediction_layers(self) -> list[nn.Module]:
-        """The layer whose output channels are those of the prediction."""
         return [self.predict]
 
     def forward(self, features: Sequence[Tensor]) -> dict[int, Tensor]:

@@ -5,38 +5,31 @@ Lopes et al., WACV 2023, "Cross-task Attention Mechanism for Dense Multi-task Le
 
 from collections.abc import Mapping, Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from models.decoder import Decoder, check_sections
-from models.exchange import ExchangeBlock
-from models.network import MultiTaskNetwork, Predictions
+from models.decoder import Decoder
+from models.encoder import Encoder
+from models.network import Exchange, MultiTaskNetwork, Predictions
 
 
-class DenseMTL(MultiTaskNetwork):
+class DenseMTL(MultiTaskNetwork[Decoder]):
     """The decoders run in sections; between two of them, at the level reached, the tasks exchange features.
 
     Args:
-        backbone: the encoder, giving a list of five features.
+        backbone: the encoder.
         heads: decoder of each task, in the order of the tasks.
         sections: decoder levels, from the coarsest to 0, cut where features are exchanged, e.g. [[4,3,2,1],[0]].
         exchanges: level -> the exchange after the section that ends there; a section may go without.
-
-    Raises:
-        ValueError: sections that are not the decoders' levels in order, or exchanges elsewhere than between them.
     """
 
     def __init__(
         self,
         *,
-        backbone: nn.Module,
+        backbone: Encoder,
         heads: Mapping[str, Decoder],
         sections: Sequence[Sequence[int]],
-        exchanges: Mapping[int, ExchangeBlock],
+        exchanges: Mapping[int, Exchange],
     ) -> None:
-        check_sections(heads, sections)
-        ends = [section[-1] for section in sections[:-1]]
-        if not all(level in ends for level in exchanges):
-            raise ValueError(f"exchanges must be at the ends {ends} of all but the last section, got {list(exchanges)}")
         by_stage = {str(level): exchange for level, exchange in exchanges.items()}
         super().__init__(backbone=backbone, heads=heads, exchanges=by_stage)
         self.sections = tuple(tuple(section) for section in sections)
@@ -44,7 +37,7 @@ class DenseMTL(MultiTaskNetwork):
     def decode(self, features: Sequence[Tensor], size: Sequence[int]) -> Predictions:
         """The decoders reach the image's size by themselves; scale s has 1/2^s of it."""
         x = {task: features[-1] for task in self.tasks}  # [B,C,h,w] each
-        predictions = {task: {} for task in self.tasks}
+        predictions: Predictions = {task: {} for task in self.tasks}
         for levels in self.sections:
             # Task decoders, one section
             for task, head in self.heads.items():

@@ -24,27 +24,24 @@ PROJECT = "https://github.com/lhoyer/improving_segmentation_with_selfsupervised_
 
 
 def load_archive(folder: Path, main: MultiTaskNetwork, pose_net: PoseNet) -> None:
-    """Fill encoder, pose network and every skip decoder.
+    """Fill encoder, pose network and every skip decoder from an archive.
 
     The encoders and the pose decoder must fit. A task's decoder takes the layers that agree with it in name and shape,
     but for the predictions, which are the task's own.
 
-    Args:
-        folder: the archive.
-        main: the multi-task network.
-        pose_net: the pose network.
-
     Raises:
         UserError: files that are damaged or do not fit.
     """
-    encoder, pose_encoder, pose, depth = (_read(folder / file) for file in FILES)
-    main.backbone.load_classifier(_below(encoder, "encoder."), source=str(folder / FILES[0]))
-    pose_net.encoder.load_classifier(_below(pose_encoder, "encoder."), source=str(folder / FILES[1]))
-    load_strictly(pose_net.decoder, pose, source=str(folder / FILES[2]))
+    files = [folder / file for file in FILES]
+    *encoders, pose, depth = [_read(file) for file in files]
+    for encoder, state, file in zip((main.backbone, pose_net.encoder), encoders, files, strict=False):
+        own = {name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")}
+        encoder.load_classifier(own, source=str(file))
+    load_strictly(pose_net.decoder, pose, source=str(files[2]))
     for task, head in main.heads.items():
         if isinstance(head, Decoder):
             n_taken, n_all = _fill_decoder(head, depth)
-            LOGGER.info("%s: %d of %d decoder weights of %s taken", folder / FILES[3], n_taken, n_all, task)
+            LOGGER.info("%s: %d of %d decoder weights of %s taken", files[3], n_taken, n_all, task)
 
 
 def _read(file: Path) -> dict[str, Tensor]:
@@ -55,22 +52,15 @@ def _read(file: Path) -> dict[str, Tensor]:
     return {name: value for name, value in state.items() if isinstance(value, Tensor)}
 
 
-def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The weights whose names begin with `prefix`, without it."""
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-
-
 def _fill_decoder(head: Decoder, depth: Mapping[str, Tensor]) -> tuple[int, int]:
     """Copy what agrees; returns the numbers of weights copied and of weights that could have been."""
     names = decoder_names(head)
     own = {name: value for name, value in head.state_dict().items() if not name.startswith("predictions.")}
-    found = {name: depth.get(rename(name, names)) for name in own}
-    # Module by module: a bias of the right shape is worth nothing beside a weight of the wrong one.
-    misfits = [_module(name) for name, value in found.items() if value is None or value.shape != own[name].shape]
-    taken = {name: found[name] for name in own if _module(name) not in misfits}
+    found = {name: depth[rename(name, names)] for name in own if rename(name, names) in depth}
+    # Module by module: a bias that fits is useless where its weight does not.
+    misfits = {
+        name.rpartition(".")[0] for name, value in own.items() if name not in found or found[name].shape != value.shape
+    }
+    taken = {name: value for name, value in found.items() if name.rpartition(".")[0] not in misfits}
     head.load_state_dict(taken, strict=False)
     return len(taken), len(own)
-
-
-def _module(name: str) -> str:
-    return name.rpartition(".")[0]

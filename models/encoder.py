@@ -6,7 +6,6 @@ ImageNet weights are torchvision's.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 import torchvision
@@ -27,7 +26,7 @@ class Encoder(nn.Module):
     Args:
         name: a ResNet of torchvision's, or of its family (ResNeXt, wide ResNet).
         use_dilation: which of the last three stages keep their resolution and are dilated instead.
-        in_channels: channels of the input, 3 for every image stacked in it.
+        n_images: RGB images stacked in the input.
 
     Attributes:
         channels: of the five features, finest first.
@@ -35,17 +34,14 @@ class Encoder(nn.Module):
         checkpoints_activations: run the residual blocks again in the backward pass instead of keeping what is in them.
     """
 
-    def __init__(
-        self, *, name: str, use_dilation: Sequence[bool] = (False, False, False), in_channels: int = 3
-    ) -> None:
+    def __init__(self, *, name: str, use_dilation: Sequence[bool] = (False, False, False), n_images: int = 1) -> None:
         super().__init__()
-        if in_channels < 3 or in_channels % 3:
-            raise ValueError(f"in_channels must be a multiple of 3, RGB images stacked, got {in_channels}")
         resnet = torchvision.models.get_model(name, weights=None, replace_stride_with_dilation=list(use_dilation))
-        if in_channels != 3:
-            resnet.conv1 = nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
+        if n_images > 1:
+            resnet.conv1 = nn.Conv2d(3 * n_images, 64, kernel_size=7, stride=2, padding=3, bias=False)
             nn.init.kaiming_normal_(resnet.conv1.weight, mode="fan_out", nonlinearity="relu")
         self.name = name
+        self.n_images = n_images
         self.conv1, self.bn1, self.relu, self.maxpool = resnet.conv1, resnet.bn1, resnet.relu, resnet.maxpool
         self.layer1, self.layer2, self.layer3, self.layer4 = resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4
         width = resnet.fc.in_features
@@ -55,7 +51,7 @@ class Encoder(nn.Module):
         self._is_frozen = False
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Image [B,in_channels,H,W] in [0,1] -> five features [B,channels[k],H/reductions[k],W/reductions[k]]."""
+        """Image [B,3*n_images,H,W] in [0,1] -> five features [B,channels[k],H/reductions[k],W/reductions[k]]."""
         x = (image - INPUT_MEAN) / INPUT_STD
         stem = self.relu(self.bn1(self.conv1(x)))  # [B,64,H/2,W/2]
         features = [stem]
@@ -82,12 +78,12 @@ class Encoder(nn.Module):
         Raises:
             UserError: not there and not to be had; says where the file may be put by hand.
         """
-        weights = torchvision.models.get_model_weights(self.name).IMAGENET1K_V1
+        weights = torchvision.models.get_model_weights(self.name)["IMAGENET1K_V1"]
         file = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
         if not file.is_file():
             try:
                 weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
-            except (URLError, OSError, RuntimeError) as error:
+            except (OSError, RuntimeError) as error:
                 raise UserError(
                     f"cannot download the ImageNet weights of {self.name} ({error}). Put {weights.url} by "
                     f"hand at {file}"
@@ -98,17 +94,13 @@ class Encoder(nn.Module):
         """Take the weights of a torchvision classifier of the same name; its own classifier `fc` is left out.
 
         Stacked images: the first convolution is repeated for each and divided by their number, so that equal images
-        give the feature of one.
-
-        Args:
-            state: weights in torchvision's names.
-            source: what they are, for the error.
+        give the feature of one. `source` names the weights in the error.
 
         Raises:
             UserError: lists missing, unexpected and misshapen names.
         """
         state = {name: value for name, value in state.items() if not name.startswith("fc.")}
-        n_images = self.conv1.in_channels // 3
-        if n_images > 1 and "conv1.weight" in state and state["conv1.weight"].shape[1] == 3:
-            state["conv1.weight"] = state["conv1.weight"].repeat(1, n_images, 1, 1) / n_images  # [64,3*n_images,7,7]
+        stem = state.get("conv1.weight")
+        if self.n_images > 1 and stem is not None and stem.shape[1] == 3:
+            state["conv1.weight"] = stem.repeat(1, self.n_images, 1, 1) / self.n_images  # [64,3*n_images,7,7]
         load_strictly(self, state, source=source)

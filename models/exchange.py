@@ -4,34 +4,13 @@ Lopes et al., WACV 2023, sec. 3.3 and the ablations of sec. 4.3.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from models.attention import DirectionFeature
+from models.attention import DirectionFeature, ExchangeDesign
+from models.network import Exchange
 from utils.layers import ConvNormReLU
-
-
-@dataclass(frozen=True)
-class ExchangeDesign:
-    """What an exchange is made of; the defaults are the paper's full model.
-
-    Attributes:
-        attention: the spatial cross-task attention branch (`SxTAM` in configs).
-        self_attention: the self-attention branch (`SA`).
-        alpha: a learned weight per channel on the attention (`no_alpha` drops it).
-        full_self_attention: the self-attention keeps all channels (`full_sa`), else half of them.
-        combine: the messages of the others are added to the task's own feature (`add`), multiply it (`prod`), or are
-            concatenated with it (neither word).
-    """
-
-    attention: bool = True
-    self_attention: bool = True
-    alpha: bool = True
-    full_self_attention: bool = False
-    combine: Literal["add", "prod", "concat"] = "add"
 
 
 class TaskExchange(nn.Module):
@@ -46,21 +25,9 @@ class TaskExchange(nn.Module):
 
     def __init__(self, *, sources: Sequence[str], channels: int, downscale: int, design: ExchangeDesign) -> None:
         super().__init__()
-        if not sources:
-            raise ValueError("an exchange needs two tasks or more, got one")
         self.combine = design.combine
         self.directions = nn.ModuleDict(
-            {
-                source: DirectionFeature(
-                    channels=channels,
-                    downscale=downscale,
-                    use_attention=design.attention,
-                    use_self_attention=design.self_attention,
-                    use_alpha=design.alpha,
-                    full_self_attention=design.full_self_attention,
-                )
-                for source in sources
-            }
+            {source: DirectionFeature(channels=channels, downscale=downscale, design=design) for source in sources}
         )
         n_parts = len(sources) + (1 if design.combine == "concat" else 0)
         self.fuse = ConvNormReLU(in_channels=n_parts * channels, out_channels=channels)
@@ -78,7 +45,14 @@ class TaskExchange(nn.Module):
         return fused
 
 
-class ExchangeBlock(nn.ModuleDict):
+def exchange_block(
+    *,
+    tasks: Sequence[str],
+    channels: int,
+    downscale: int,
+    design: ExchangeDesign,
+    source_order: Mapping[str, Sequence[str]] | None = None,
+) -> Exchange:
     """The exchange between all tasks at one decoder level: a `TaskExchange` for each of them.
 
     Args:
@@ -87,46 +61,11 @@ class ExchangeBlock(nn.ModuleDict):
         downscale: s, of the attention.
         design: what the exchange is made of.
         source_order: the order of sources for targets that need another than the declared one.
-
-    Raises:
-        ValueError: fewer than two tasks, or an order that is not one of the target's other tasks.
     """
-
-    def __init__(
-        self,
-        *,
-        tasks: Sequence[str],
-        channels: int,
-        downscale: int,
-        design: ExchangeDesign,
-        source_order: Mapping[str, Sequence[str]] | None = None,
-    ) -> None:
-        orders = source_orders(tasks, source_order)
-        super().__init__(
-            {
-                target: TaskExchange(sources=sources, channels=channels, downscale=downscale, design=design)
-                for target, sources in orders.items()
-            }
-        )
-
-    def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """{task: [B,C,h,w]} -> {task: [B,C,h,w]}, all from the features as they came."""
-        return {target: exchange(features[target], features) for target, exchange in self.items()}
-
-
-def source_orders(tasks: Sequence[str], source_order: Mapping[str, Sequence[str]] | None) -> dict[str, tuple[str, ...]]:
-    """Target -> its sources: the other tasks as declared, or as `source_order` has them.
-
-    Raises:
-        ValueError: `source_order` names an unknown target, or does not hold each other task of a target once.
-    """
-    orders = {target: tuple(task for task in tasks if task != target) for target in tasks}
-    for target, sources in (source_order or {}).items():
-        if target not in orders:
-            raise ValueError(f"source_order names {target!r}, which is none of the tasks {list(tasks)}")
-        if sorted(sources) != sorted(orders[target]):
-            raise ValueError(
-                f"source_order of {target!r} must hold each of {list(orders[target])} once, got {list(sources)}"
-            )
-        orders[target] = tuple(sources)
-    return orders
+    orders = {target: [task for task in tasks if task != target] for target in tasks} | dict(source_order or {})
+    return Exchange(
+        {
+            target: TaskExchange(sources=sources, channels=channels, downscale=downscale, design=design)
+            for target, sources in orders.items()
+        }
+    )

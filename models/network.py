@@ -2,19 +2,48 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Generic, TypeVar, cast
 
 from torch import Tensor, nn
+
+from models.encoder import Encoder
 
 Predictions = dict[str, dict[int, Tensor]]  # task -> scale -> [B,C_task,h,w]
 
 
-class MultiTaskNetwork(nn.Module, ABC):
+class Head(nn.Module, ABC):
+    """Base of the heads.
+
+    Attributes:
+        active_scales: the scales it predicts.
+    """
+
+    active_scales: tuple[int, ...]
+
+    @property
+    @abstractmethod
+    def prediction_layers(self) -> list[nn.Module]:
+        """The layers whose output channels are those of the prediction."""
+
+
+HeadT = TypeVar("HeadT", bound=Head)
+
+
+class Exchange(nn.ModuleDict):
+    """The exchange between tasks at one stage: target task -> the exchange towards it."""
+
+    def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """{task: [B,C,h,w]} -> {target: [B,C,h,w]}, all from the features as they came."""
+        return {target: exchange(features[target], features) for target, exchange in self.items()}
+
+
+class MultiTaskNetwork(nn.Module, ABC, Generic[HeadT]):
     """Base of the networks.
 
     Args:
-        backbone: the encoder, giving a list of features, finest first.
-        heads: head of each task, in the order of the tasks; each has `active_scales`, the scales it predicts.
-        exchanges: by stage ("0" where there is only one), modules whose item `task` is the exchange towards that task.
+        backbone: the encoder.
+        heads: head of each task, in the order of the tasks.
+        exchanges: by stage, "0" where there is only one.
 
     Attributes:
         tasks: in their declared order.
@@ -22,14 +51,15 @@ class MultiTaskNetwork(nn.Module, ABC):
     """
 
     def __init__(
-        self, *, backbone: nn.Module, heads: Mapping[str, nn.Module], exchanges: Mapping[str, nn.ModuleDict]
+        self, *, backbone: Encoder, heads: Mapping[str, HeadT], exchanges: Mapping[str, Exchange] | None = None
     ) -> None:
         super().__init__()
         self.tasks = tuple(heads)
         self.scales = {task: tuple(head.active_scales) for task, head in heads.items()}
         self.backbone = backbone
-        self.heads = nn.ModuleDict(heads)
-        self.exchanges = nn.ModuleDict(exchanges)
+        # Typed as what they hold, which a ModuleDict cannot say.
+        self.heads = cast(Mapping[str, HeadT], nn.ModuleDict(dict(heads)))
+        self.exchanges = cast(Mapping[str, Exchange], nn.ModuleDict(dict(exchanges or {})))
 
     def forward(self, image: Tensor) -> Predictions:
         """Image [B,3,H,W] in [0,1] -> {task: {scale: [B,C_task,h,w]}}."""

@@ -10,86 +10,68 @@ from collections.abc import Mapping, Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.distillation import SigmoidDistillation
-from models.network import MultiTaskNetwork, Predictions
+from models.distillation import distillation
+from models.encoder import Encoder
+from models.network import Head, MultiTaskNetwork, Predictions
 from vendor.mtlpt.padnet import two_bottlenecks
 
+CHANNELS = 256  # of the tasks' features
 INITIAL, FINAL = 2, 0  # scale names of the two predictions
 
 
-class PADNetHead(nn.Module):
-    """What one task has of its own: the first prediction and, unless it is auxiliary, the second.
+class PADNetHead(Head):
+    """The modules of one task: the first prediction and, unless it is auxiliary, the second.
 
     Args:
         in_channels: channels of the encoder's last feature.
         out_channels: channels of the prediction.
-        channels: width of the task's features, a multiple of 4.
         auxiliary: the task is only predicted first, to guide the others.
         is_regression: predictions pass a sigmoid (disparity).
-
-    Attributes:
-        active_scales: of its predictions.
     """
 
     def __init__(
-        self,
-        *,
-        in_channels: int,
-        out_channels: int,
-        channels: int = 256,
-        auxiliary: bool = False,
-        is_regression: bool = False,
+        self, *, in_channels: int, out_channels: int, auxiliary: bool = False, is_regression: bool = False
     ) -> None:
         super().__init__()
-        self.channels = channels
         self.auxiliary = auxiliary
         self.active_scales = (INITIAL,) if auxiliary else (INITIAL, FINAL)
-        self.initial = two_bottlenecks(in_channels=in_channels, channels=channels)
-        self.predict_initial = _prediction(channels, out_channels, is_regression)
+        self.initial = two_bottlenecks(in_channels=in_channels, channels=CHANNELS)
+        self.predict_initial = _prediction(out_channels, is_regression)
         if not auxiliary:
-            self.refine = two_bottlenecks(in_channels=channels, channels=channels)
-            self.predict_final = _prediction(channels, out_channels, is_regression)
+            self.refine = two_bottlenecks(in_channels=CHANNELS, channels=CHANNELS)
+            self.predict_final = _prediction(out_channels, is_regression)
 
     @property
     def prediction_layers(self) -> list[nn.Module]:
-        """The layers whose output channels are those of the prediction."""
         return [self.predict_initial] if self.auxiliary else [self.predict_initial, self.predict_final]
 
 
-def _prediction(in_channels: int, out_channels: int, is_regression: bool) -> nn.Sequential:
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size=1)
+def _prediction(out_channels: int, is_regression: bool) -> nn.Sequential:
+    conv = nn.Conv2d(CHANNELS, out_channels, kernel_size=1)
     return nn.Sequential(conv, nn.Sigmoid()) if is_regression else nn.Sequential(conv)
 
 
-class PADNet(MultiTaskNetwork):
+class PADNet(MultiTaskNetwork[PADNetHead]):
     """Encoder, initial predictions, distillation between the tasks, final predictions.
 
     Args:
-        backbone: encoder giving a list of features, its last feature the one the heads were made for.
+        backbone: the encoder.
         heads: head of each task, in the order of the tasks.
-
-    Raises:
-        ValueError: no head, only auxiliary ones, or heads of different width.
     """
 
-    def __init__(self, *, backbone: nn.Module, heads: Mapping[str, PADNetHead]) -> None:
+    def __init__(self, *, backbone: Encoder, heads: Mapping[str, PADNetHead]) -> None:
         finals = [task for task, head in heads.items() if not head.auxiliary]
-        if not finals:
-            raise ValueError(f"at least one task must not be auxiliary, got {list(heads)}")
-        widths = {task: head.channels for task, head in heads.items()}
-        if len(set(widths.values())) > 1:
-            raise ValueError(f"all heads must have the same channels, got {widths}")
-        distillation = SigmoidDistillation(tasks=tuple(heads), targets=finals, channels=widths[finals[0]])
-        super().__init__(backbone=backbone, heads=heads, exchanges={"0": distillation})
+        exchange = distillation(tasks=tuple(heads), targets=finals, channels=CHANNELS)
+        super().__init__(backbone=backbone, heads=heads, exchanges={"0": exchange})
 
     def decode(self, features: Sequence[Tensor], size: Sequence[int]) -> Predictions:
         """{task: {2: [B,C,h,w] at the last feature's size, 0: [B,C,H,W]}}; an auxiliary task has scale 2 only."""
         # Initial task predictions
-        initial = {task: head.initial(features[-1]) for task, head in self.heads.items()}  # [B,channels,h,w] each
+        initial = {task: head.initial(features[-1]) for task, head in self.heads.items()}  # [B,256,h,w] each
         predictions = {task: {INITIAL: head.predict_initial(initial[task])} for task, head in self.heads.items()}
 
         # Distillation: every other task adds what its attention lets through
-        distilled = self.exchanges["0"](initial)  # [B,channels,h,w] each
+        distilled = self.exchanges["0"](initial)  # [B,256,h,w] each
 
         # Final predictions
         for task, feature in distilled.items():

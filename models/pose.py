@@ -23,20 +23,11 @@ class PoseNet(nn.Module):
 
     def __init__(self, *, n_frames: int, n_motions: int) -> None:
         super().__init__()
-        if n_frames < 2:
-            raise ValueError(f"a motion needs at least 2 frames, got n_frames {n_frames}")
-        self.n_frames = n_frames
-        self.encoder = Encoder(name="resnet18", in_channels=3 * n_frames)
+        self.encoder = Encoder(name="resnet18", n_images=n_frames)
         self.decoder = PoseDecoder(in_channels=self.encoder.channels[-1], n_motions=n_motions)
 
     def forward(self, frames: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Frames [B,3,H,W] in [0,1], in the order of time -> (axis-angle, translation), each [B,n_motions,3].
-
-        Raises:
-            ValueError: another number of frames than the network was made for.
-        """
-        if len(frames) != self.n_frames:
-            raise ValueError(f"the pose network stacks {self.n_frames} frames, got {len(frames)}")
+        """`n_frames` frames [B,3,H,W] in [0,1], in the order of time -> (axis-angle, translation) [B,n_motions,3]."""
         stack = torch.cat(list(frames), dim=1)  # [B,3*n_frames,H,W]
         return self.decoder(self.encoder(stack)[-1])
 

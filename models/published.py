@@ -5,16 +5,17 @@ hold most weights twice, under names that begin with `params.`; these aliases ar
 that the published code can load what is exported here.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.baseline import Baseline
 from models.decoder import Decoder
+from models.deeplab import RATES
 from models.densemtl import DenseMTL
-from models.network import MultiTaskNetwork
+from models.network import Exchange, MultiTaskNetwork
 from models.video_depth import VideoDepth
-from models.weights import mismatches, shapes
+from models.weights import mismatches
 from utils.errors import UserError
 from vendor.three_ways.aspp import ASPP
 
@@ -23,8 +24,6 @@ Network = MultiTaskNetwork | VideoDepth
 PUBLISHED_PREFIXES = ("backbone.encoder.", "m.", "params.")
 WRAPPER = "main."  # the multi-task network inside one that learns depth from video
 POSE = "monodepth.pose_net."
-
-Pairs = Iterator[tuple[str, str]]  # (our module, published module)
 
 
 def is_published(state: Mapping[str, Tensor]) -> bool:
@@ -41,7 +40,7 @@ def to_published(state: Mapping[str, Tensor], network: Network, *, aliases: bool
     names = _module_names(network)
     published = {rename(name, names): value for name, value in state.items()}
     if aliases and _exchanges(network):
-        published |= {_alias(name): value for name, value in published.items() if _alias(name)}
+        published |= {alias: value for name, value in published.items() if (alias := _alias(name))}
     return published
 
 
@@ -81,17 +80,18 @@ def load_weights(network: Network, state: Mapping[str, Tensor]) -> None:
             was.
     """
     expected = network.state_dict()
-    given = dict(state)
+    given = state
     published = is_published(state)
     if published:
         expected = to_published(expected, network, aliases=False)
-        for name in expected if _exchanges(network) else ():
-            given.pop(_alias(name), None)
-    problems = mismatches(shapes(expected), shapes(given))
+        if _exchanges(network):
+            aliases = {_alias(name) for name in expected}
+            given = {name: value for name, value in given.items() if name not in aliases}
+    problems = mismatches(expected, given)
     if problems:
         naming = "published" if published else "this project's"
         header = f"the weights ({naming} names) do not fit the network of the config ({type(_main(network)).__name__}):"
-        raise UserError("\n  ".join([header, *_hints(shapes(expected), given, network.tasks), *problems]))
+        raise UserError("\n  ".join([header, *_hints(expected, given, network.tasks), *problems]))
     network.load_state_dict(from_published(given, network) if published else given, strict=True)
 
 
@@ -123,9 +123,9 @@ def decoder_names(decoder: Decoder) -> dict[str, str]:
         for part, module in block.named_children():
             ours, published = f"levels.{level}.{part}", f"decoder.{position}"
             if isinstance(module, ASPP):
-                names |= _aspp_pairs(ours, published, n_rates=len(module.dilated))
+                names |= _aspp_names(ours, published, n_rates=len(module.dilated))
             elif part == "skip":
-                names |= _numbered(ours, published, "conv", "norm")
+                names |= _unit(ours, published)
             else:
                 names |= {f"{ours}.conv": f"{published}.block.0.conv", f"{ours}.norm": f"{published}.block.1"}
             position += 1
@@ -137,10 +137,10 @@ def _main(network: Network) -> MultiTaskNetwork:
     return network.main if isinstance(network, VideoDepth) else network
 
 
-def _exchanges(network: Network) -> nn.ModuleDict | None:
+def _exchanges(network: Network) -> Mapping[str, Exchange]:
     """The exchanges by level, of the one network whose exchanges were published."""
     main = _main(network)
-    return main.exchanges if isinstance(main, DenseMTL) else None
+    return main.exchanges if isinstance(main, DenseMTL) else {}
 
 
 def _module_names(network: Network) -> dict[str, str]:
@@ -150,11 +150,11 @@ def _module_names(network: Network) -> dict[str, str]:
         raise UserError(f"there are no published weights, and so no published names, of {type(main).__name__}")
     names = {"backbone": "backbone.encoder"}
     for task, head in main.heads.items():
-        pairs = decoder_names(head) if isinstance(head, Decoder) else _deeplab_pairs()
+        pairs = decoder_names(head) if isinstance(head, Decoder) else _deeplab_names()
         names |= {f"heads.{task}.{ours}": f"heads.{task}.{published}" for ours, published in pairs.items()}
-    for level, exchange in (_exchanges(network) or {}).items():
+    for level, exchange in _exchanges(network).items():
         for target in exchange:
-            pairs = _exchange_pairs([source for source in main.tasks if source != target])
+            pairs = _exchange_names([source for source in main.tasks if source != target])
             names |= {f"exchanges.{level}.{target}.{ours}": f"m.{target}.{level}.{pub}" for ours, pub in pairs.items()}
     if isinstance(network, VideoDepth):
         names = {WRAPPER + ours: WRAPPER + published for ours, published in names.items()}
@@ -162,22 +162,22 @@ def _module_names(network: Network) -> dict[str, str]:
     return names
 
 
-def _deeplab_pairs() -> dict[str, str]:
-    aspp = _aspp_pairs("aspp", "0", n_rates=3)
+def _deeplab_names() -> dict[str, str]:
+    aspp = _aspp_names("aspp", "0", n_rates=len(RATES))
     return aspp | {"refine.conv": "1", "refine.norm": "2", "predict": "4"}
 
 
-def _aspp_pairs(ours: str, published: str, *, n_rates: int) -> dict[str, str]:
-    names = _numbered(f"{ours}.pointwise", f"{published}.convs.0", "conv", "norm")
+def _aspp_names(ours: str, published: str, *, n_rates: int) -> dict[str, str]:
+    names = _unit(f"{ours}.pointwise", f"{published}.convs.0")
     for k in range(n_rates):
-        names |= _numbered(f"{ours}.dilated.{k}", f"{published}.convs.{k + 1}", "conv", "norm")
+        names |= _unit(f"{ours}.dilated.{k}", f"{published}.convs.{k + 1}")
     # The pooling itself is number 0.
-    names |= _numbered(f"{ours}.pooled", f"{published}.convs.{n_rates + 1}", "conv", "norm", start=1)
-    return names | _numbered(f"{ours}.project", f"{published}.project", "conv", "norm")
+    names |= _unit(f"{ours}.pooled", f"{published}.convs.{n_rates + 1}", start=1)
+    return names | _unit(f"{ours}.project", f"{published}.project")
 
 
-def _exchange_pairs(sources: Sequence[str]) -> dict[str, str]:
-    names = _numbered("fuse", "post", "conv", "norm")
+def _exchange_names(sources: Sequence[str]) -> dict[str, str]:
+    names = _unit("fuse", "post")
     for source in sources:
         ours = f"directions.{source}"
         names |= {
@@ -187,14 +187,14 @@ def _exchange_pairs(sources: Sequence[str]) -> dict[str, str]:
             f"{ours}.attention": f"SxTAM_{source}",  # its alpha
         }
         for part, letter in (("query", "b"), ("key", "c"), ("value", "d")):
-            names |= _numbered(f"{ours}.attention.{part}", f"SxTAM_{source}.conv_{letter}", "conv", "norm")
-        names |= _numbered(f"{ours}.project", f"proj_{source}", "conv", "norm")
+            names |= _unit(f"{ours}.attention.{part}", f"SxTAM_{source}.conv_{letter}")
+        names |= _unit(f"{ours}.project", f"proj_{source}")
     return names
 
 
-def _numbered(ours: str, published: str, *children: str, start: int = 0) -> dict[str, str]:
-    """Children with names of ours, which the published module numbers."""
-    return {f"{ours}.{child}": f"{published}.{number}" for number, child in enumerate(children, start)}
+def _unit(ours: str, published: str, *, start: int = 0) -> dict[str, str]:
+    """Convolution and batch norm, which the published module numbers."""
+    return {f"{ours}.conv": f"{published}.{start}", f"{ours}.norm": f"{published}.{start + 1}"}
 
 
 def rename(name: str, names: Mapping[str, str]) -> str:
@@ -211,20 +211,19 @@ def rename(name: str, names: Mapping[str, str]) -> str:
 def _alias(name: str) -> str | None:
     """The other published name of a weight: heads.<task>.* = params.<task>.0.*, m.<task>.* = params.<task>.1.*."""
     wrapper = WRAPPER if name.startswith(WRAPPER) else ""
-    kind, _, rest = name.removeprefix(wrapper).partition(".")
+    kind, task, weight = name.removeprefix(wrapper).split(".", 2)
     number = {"heads": 0, "m": 1}.get(kind)
-    task, _, weight = rest.partition(".")
     return None if number is None else f"{wrapper}params.{task}.{number}.{weight}"
 
 
-def _hints(expected: Mapping[str, tuple[int, ...]], given: Mapping[str, Tensor], tasks: Sequence[str]) -> list[str]:
+def _hints(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], tasks: Sequence[str]) -> list[str]:
     """What the mismatches have in common, as far as the config can cure it."""
     hints = []
     theirs = tasks_of(given)
     if theirs and sorted(theirs) != sorted(tasks):
         hints.append(f"they are weights of the tasks {', '.join(theirs)}; the config has {', '.join(tasks)}")
     missing = [name for name in expected if name not in given]
-    resized = [name for name, shape in expected.items() if name in given and shape[1:] != tuple(given[name].shape)[1:]]
+    resized = [name for name in expected if name in given and expected[name].shape[1:] != given[name].shape[1:]]
     if any(name.removeprefix(WRAPPER).startswith("backbone.") for name in (*missing, *resized)):
         hints.append("their encoder is another one")
     elif any(name.removeprefix(WRAPPER).startswith("heads.") for name in resized):

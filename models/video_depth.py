@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from models.network import MultiTaskNetwork, Predictions
+from models.network import Head, MultiTaskNetwork, Predictions
 from models.pose import PoseNet
 from utils.geometry import rigid_transform
 
@@ -19,12 +19,10 @@ class VideoDepth(nn.Module):
 
     Args:
         main: the multi-task network.
-        pose_net: made for two frames (`pairs`) or for all of `frame_ids` (`all`).
+        pose_net: made for two frames and two motions (`pairs`), or for all of `frame_ids` and a motion per neighbour
+            (`all`).
         frame_ids: offsets of the frames, 0 (the image itself) among them.
         pose_model_input: `pairs`, each neighbour with the image; `all`, all frames at once.
-
-    Raises:
-        ValueError: frames without 0, or a pose network for another number of frames or motions.
     """
 
     def __init__(
@@ -36,33 +34,17 @@ class VideoDepth(nn.Module):
         pose_model_input: Literal["pairs", "all"] = "pairs",
     ) -> None:
         super().__init__()
-        if 0 not in frame_ids or len(set(frame_ids)) != len(frame_ids) or len(frame_ids) < 2:
-            raise ValueError(f"frame_ids must hold 0 and at least one neighbour, each once, got {list(frame_ids)}")
-        n_frames, n_motions = motion_counts(frame_ids, pose_model_input)
-        if (pose_net.n_frames, pose_net.decoder.n_motions) != (n_frames, n_motions):
-            raise ValueError(
-                f"{pose_model_input!r} with frame_ids {list(frame_ids)} needs a pose network of {n_frames} frames and "
-                f"{n_motions} motions, got {pose_net.n_frames} and {pose_net.decoder.n_motions}"
-            )
         self.main = main
         self.pose_net = pose_net
         self.frame_ids = tuple(sorted(frame_ids))  # the order of time
         self.pose_model_input = pose_model_input
+        self.tasks = main.tasks
+        self.scales = main.scales
 
     @property
-    def tasks(self) -> tuple[str, ...]:
-        """The tasks of the multi-task network, in their declared order."""
-        return self.main.tasks
-
-    @property
-    def heads(self) -> nn.ModuleDict:
+    def heads(self) -> Mapping[str, Head]:
         """The heads of the multi-task network."""
         return self.main.heads
-
-    @property
-    def scales(self) -> dict[str, tuple[int, ...]]:
-        """The scales of every task's predictions."""
-        return self.main.scales
 
     def task_parameters(self, task: str) -> Iterator[nn.Parameter]:
         """The parameters that serve one task alone."""
@@ -83,7 +65,7 @@ class VideoDepth(nn.Module):
                 image's.
 
         Returns:
-            Predictions as of `forward`, transforms as of `motions`, and the encoder's last feature [B,C,h,w].
+            Predictions as in `forward`, transforms as in `motions`, and the encoder's last feature [B,C,h,w].
         """
         features = self.main.backbone(image)
         return self.main.decode(features, image.shape[-2:]), self.motions(frames), features[-1]
@@ -106,10 +88,3 @@ class VideoDepth(nn.Module):
             rotations, translations = self.pose_net([frames[o] for o in sorted((0, offset))])  # [B,2,3] each
             transforms[offset] = rigid_transform(rotations[:, 0], translations[:, 0], invert=offset < 0)
         return transforms
-
-
-def motion_counts(frame_ids: Sequence[int], pose_model_input: str) -> tuple[int, int]:
-    """(frames a pose network stacks, motions it predicts)."""
-    if pose_model_input == "all":
-        return len(frame_ids), len(frame_ids) - 1
-    return 2, 2  # the motions of both frames, as Monodepth2's weights have them; the first is used

@@ -1,7 +1,7 @@
 """Weight files: reading them without running code, and loading them strictly, with errors that name every mismatch."""
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -21,12 +21,13 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     """
     state = load_without_code(file)
     if not isinstance(state, Mapping) or not state:
-        raise UserError(f"{file} holds {_describe(state)}, not a dict of named tensors")
+        kind = "empty" if isinstance(state, Mapping) else f"a {type(state).__name__}"
+        raise UserError(f"{file} is no dict of named tensors but {kind}")
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise UserError(
-                f"{file} is no dict of named tensors: its entry {name!r} is {_describe(value)}. Of a training run's "
-                "files, weights are in best_model.pkl and model_<step>.pkl, not in resume.pkl"
+                f"{file} is no dict of named tensors: its entry {name!r} is a {type(value).__name__}. Of a training "
+                "run's files, weights are in best_model.pkl and model_<step>.pkl, not in resume.pkl"
             )
     return dict(state)
 
@@ -52,44 +53,31 @@ def load_without_code(file: Path) -> object:
         ) from error
 
 
-def mismatches(expected: Mapping[str, Sequence[int]], given: Mapping[str, Sequence[int]]) -> list[str]:
+def mismatches(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
     """Compare names and shapes; one line per kind of mismatch (missing, unexpected, shape), none when all agree."""
+    kinds = {
+        "missing": [name for name in expected if name not in given],
+        "unexpected": [name for name in given if name not in expected],
+        "of another shape": [
+            f"{name} ({tuple(given[name].shape)} in the weights, {tuple(value.shape)} in the model)"
+            for name, value in expected.items()
+            if name in given and given[name].shape != value.shape
+        ],
+    }
     lines = []
-    missing = [name for name in expected if name not in given]
-    unexpected = [name for name in given if name not in expected]
-    misshapen = [
-        f"{name} ({tuple(given[name])} in the weights, {tuple(expected[name])} in the model)"
-        for name in expected
-        if name in given and tuple(given[name]) != tuple(expected[name])
-    ]
-    for kind, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", misshapen)):
-        if names:
-            more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-            lines.append(f"{len(names)} {kind}: {', '.join(names[:MAX_LISTED])}{more}")
+    for kind, names in kinds.items():
+        more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+        lines += [f"{len(names)} {kind}: {', '.join(names[:MAX_LISTED])}{more}"] if names else []
     return lines
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
-    """Copy weights into a module that has exactly these names and shapes.
-
-    Args:
-        module: the module to fill.
-        state: its weights.
-        source: what the weights are, for the error.
+    """Copy weights into a module that has exactly these names and shapes; `source` names them in the error.
 
     Raises:
         UserError: lists missing, unexpected and misshapen names; the module is left as it was.
     """
-    problems = mismatches(shapes(module.state_dict()), shapes(state))
+    problems = mismatches(module.state_dict(), state)
     if problems:
         raise UserError("\n  ".join([f"{source} does not fit the model:", *problems]))
     module.load_state_dict(state, strict=True)
-
-
-def shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every tensor of a state dict."""
-    return {name: tuple(value.shape) for name, value in state.items()}
-
-
-def _describe(value: object) -> str:
-    return f"an empty {type(value).__name__}" if value in ({}, []) else f"a {type(value).__name__}"

@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -18,7 +18,6 @@ from utils.config.schema.optim import (
     SchedulerConfig,
     StepScheduler,
 )
-from vendor.advent.schedule import poly_factor
 
 OPTIMIZERS = {"SGD": SGD, "Adam": Adam, "AdamW": AdamW}
 FUSED_DEVICES = ("cpu", "cuda")  # where all three optimizers update a group in one kernel
@@ -42,20 +41,19 @@ def build_scheduler(cfg: SchedulerConfig, optimizer: Optimizer, *, iterations: i
         optimizer: its groups' rates at this moment are the initial ones.
         iterations: steps of the run, the horizon of `poly` and `cosine` where the config gives none.
     """
-    return LambdaLR(optimizer, _factor(cfg, iterations))
+    return LambdaLR(optimizer, lambda step: _factor(cfg, step, iterations))
 
 
-def _factor(cfg: SchedulerConfig, iterations: int) -> Callable[[int], float]:
+def _factor(cfg: SchedulerConfig, step: int, iterations: int) -> float:
     """What the initial rates are multiplied by after so many steps."""
     match cfg:
         case ConstantScheduler():
-            return lambda step: 1.0
-        case StepScheduler(kwargs=kwargs):
-            return lambda step: kwargs.gamma ** (step // kwargs.step_size)
-        case MultiStepScheduler(kwargs=kwargs):
-            return lambda step: kwargs.gamma ** bisect_right(sorted(kwargs.milestones), step)
-        case PolyScheduler(kwargs=kwargs):
-            return lambda step: poly_factor(step, kwargs.max_iterations or iterations, kwargs.power)
-        case CosineScheduler(kwargs=kwargs):
-            horizon = kwargs.max_iterations or iterations
-            return lambda step: 0.5 * (1 + math.cos(math.pi * min(step / horizon, 1.0)))
+            return 1.0
+        case StepScheduler():
+            return cfg.kwargs.gamma ** (step // cfg.kwargs.step_size)
+        case MultiStepScheduler():
+            return cfg.kwargs.gamma ** bisect_right(sorted(cfg.kwargs.milestones), step)
+        case PolyScheduler():  # of DeepLab (Chen et al., 2017), and of ADVENT's discriminators
+            return max(0.0, 1 - step / (cfg.kwargs.max_iterations or iterations)) ** cfg.kwargs.power
+        case CosineScheduler():
+            return 0.5 * (1 + math.cos(math.pi * min(step / (cfg.kwargs.max_iterations or iterations), 1.0)))

@@ -19,7 +19,8 @@ WRAPPERS = ("main", "monodepth")
 class TaskNetwork(Protocol):
     """What is asked of a network here."""
 
-    tasks: tuple[str, ...]
+    @property
+    def tasks(self) -> tuple[str, ...]: ...
 
     def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
 
@@ -40,29 +41,26 @@ def parameter_groups(model: TaskNetwork, lr: Mapping[str, float]) -> list[dict[s
         Groups as an optimizer takes them, with "name" (the key without `main.` or `monodepth.`) and "lr".
 
     Raises:
-        UserError: keys that name no parameter of the model.
+        UserError: a key that names no parameter of the model.
     """
     rates = {_strip(key): rate for key, rate in lr.items()}
-    groups: dict[str, list[nn.Parameter]] = {name: [] for name in rates}
-    named: dict[str, bool] = dict.fromkeys(rates, False)
     served = {f"params.{task}": {id(p) for p in model.task_parameters(task)} for task in model.tasks}
-    for full_name, parameter in model.named_parameters():
-        path = _strip(full_name).split(".")
-        best, best_length = DEFAULT, 0
+    groups: dict[str, list[nn.Parameter]] = {key: [] for key in rates}
+    unused = set(rates) - {DEFAULT}
+    for name, parameter in model.named_parameters():
+        path = f"{_strip(name)}."
+        naming = {DEFAULT: 0.0}  # the keys that name this parameter, and how much they say
         for key in rates:
-            # `params.<task>` says less than `heads.<task>`, but more than `heads` alone.
-            length = 1.5 * (id(parameter) in served[key]) if key in served else _match_length(key, path)
-            named[key] |= length > 0
-            if length > best_length:
-                best, best_length = key, length
+            if id(parameter) in served.get(key, ()):
+                naming[key] = 1.5  # less than `heads.<task>`, but more than `heads` alone
+            elif path.startswith(f"{key}."):
+                naming[key] = key.count(".") + 1
+        unused -= naming.keys()
         if parameter.requires_grad:
-            groups[best].append(parameter)
-    unknown = [key for key in lr if _strip(key) != DEFAULT and not named[_strip(key)]]
-    if unknown:
-        valid = ", ".join(_valid_keys(model))
-        raise UserError(
-            "\n".join(f"setup.lr.{key}: names no parameter of the model; valid are {valid}" for key in unknown)
-        )
+            groups[max(naming, key=naming.__getitem__)].append(parameter)
+    for key in lr:
+        if _strip(key) in unused:
+            raise UserError(f"setup.lr.{key}: no parameter's name begins so; names are like {_strip(name)}")
     return [{"name": name, "params": group, "lr": rates[name]} for name, group in groups.items() if group]
 
 
@@ -70,16 +68,3 @@ def _strip(name: str) -> str:
     """A name or key without the prefix of the video setting's networks."""
     first, _, rest = name.partition(".")
     return rest if first in WRAPPERS and rest else name
-
-
-def _match_length(key: str, path: list[str]) -> int:
-    """How many parts of a parameter's path a key names; 0 where it is another parameter's."""
-    parts = key.split(".")
-    return len(parts) if path[: len(parts)] == parts else 0
-
-
-def _valid_keys(model: TaskNetwork) -> list[str]:
-    """The keys most files need: each part of the model, each head, all that serves a task."""
-    names = [_strip(name).partition(".")[0] for name, _ in model.named_parameters()]
-    parts = [name for name in dict.fromkeys(names) if name not in ("heads", "exchanges")]
-    return [DEFAULT, *parts, *(f"{kind}.{task}" for kind in ("heads", "params") for task in model.tasks)]

@@ -13,8 +13,8 @@ import torch
 from models.build import build_model
 from optim.groups import parameter_groups
 from tests.helpers.runs import ROOT, run_here, tiny
-from utils.config.load import Experiment, load_experiment, save_config
-from utils.config.yaml_io import read_mapping
+from utils.config.load import Experiment, load_experiment
+from utils.config.yaml_io import read_mapping, write_mapping
 
 CONFIGS = ROOT / "configs"
 ENV_CONFIG = CONFIGS / "env_config.yml"
@@ -67,7 +67,7 @@ def test_experiment_loads_also_when_saved_and_builds_at_its_real_size(path: Path
     config = experiment.config
     assert experiment.name == path.stem
     assert config.training.logdir == "logs" and config.data.validation.path.startswith("/data/")
-    save_config(experiment.raw, tmp_path / "cfg.yml")
+    write_mapping(experiment.raw, tmp_path / "cfg.yml")
     assert load_experiment(tmp_path / "cfg.yml").config == config
     with torch.device("meta"):
         network = build_model(config.setup, pretrained=False, frame_ids=config.data.source.frame_ids)

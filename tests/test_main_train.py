@@ -26,7 +26,7 @@ from tests.helpers.runs import (
     train,
     weights_of,
 )
-from training.evaluate import Evaluator
+from training.evaluator import Evaluator
 from training.state import load_state
 from training.supervised import Supervised
 from utils.config.yaml_io import read_mapping
@@ -83,12 +83,12 @@ def test_every_step_is_logged_and_every_validation_the_last_in_metrics_json(fini
 
 
 def test_exactly_as_many_steps_as_asked_for(finished):
-    progress, setting, _ = load_state(finished / "resume.pkl")
+    progress, strategy, _ = load_state(finished / "resume.pkl")
     assert (progress.step, progress.validated, progress.batches) == (STEPS, STEPS, {"source": STEPS})
-    assert {float(state["step"]) for state in setting["optimizers"]["model"]["state"].values()} == {STEPS}
+    assert {float(state["step"]) for state in strategy["optimizers"]["model"]["state"].values()} == {STEPS}
     rates = [line["lr/default"] for line in log_lines(finished) if "lr/default" in line]
     assert rates[:3] == [1e-3] * 3 and rates[4:] == [5e-4] * 3  # halved after step 4
-    assert_same(dict(weights_of(finished / "model_7.pkl")), dict(setting["networks"]["model"]))
+    assert_same(dict(weights_of(finished / "model_7.pkl")), dict(strategy["networks"]["model"]))
 
 
 def test_the_config_of_a_run_trains_again_by_itself_and_without_wandb(finished, tmp_path, monkeypatch):
@@ -154,9 +154,9 @@ def test_a_loss_that_is_no_number_ends_the_run_and_spoils_nothing(logs, monkeypa
     error = capsys.readouterr().err
     assert re.match("failed: step 4: train/total .*finite.*setup.lr.*optim.clip_grad_norm", error)
     assert "Traceback" not in error
-    progress, setting, _ = load_state(only_run_folder(logs) / "resume.pkl")
+    progress, strategy, _ = load_state(only_run_folder(logs) / "resume.pkl")
     assert progress.step == 3 and calls["training"] == 4
-    assert all(value.isfinite().all() for value in setting["networks"]["model"].values())
+    assert all(value.isfinite().all() for value in strategy["networks"]["model"].values())
 
 
 # --- how it computes ---
@@ -203,10 +203,10 @@ def test_bfloat16_two_batches_a_step_and_another_seed(logs, monkeypatch):
     folder = only_run_folder(logs)
     config = read_mapping(folder / "cfg.yml")
     assert (folder.parent.name, config["training"]["seed"], config["data"]["dataset_seed"]) == ("s7", 7, 7)
-    progress, setting, _ = load_state(folder / "resume.pkl")
+    progress, strategy, _ = load_state(folder / "resume.pkl")
     assert (progress.step, progress.batches) == (2, {"source": 4})
-    states = [*setting["networks"]["model"].values(), *weights_of(folder / "best_model.pkl").values()]
-    states += [value for state in setting["optimizers"]["model"]["state"].values() for value in state.values()]
+    states = [*strategy["networks"]["model"].values(), *weights_of(folder / "best_model.pkl").values()]
+    states += [value for state in strategy["optimizers"]["model"]["state"].values() for value in state.values()]
     assert {value.dtype for value in states if value.is_floating_point()} == {torch.float32}
 
 

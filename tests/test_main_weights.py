@@ -31,7 +31,7 @@ def first_state(monkeypatch) -> dict[str, torch.Tensor]:
     original = Loop.run
 
     def run(self):
-        state.update({name: value.clone() for name, value in self.setting.model.state_dict().items()})
+        state.update({name: value.clone() for name, value in self.strategy.model.state_dict().items()})
         return original(self)
 
     monkeypatch.setattr(Loop, "run", run)
@@ -59,7 +59,7 @@ def test_a_run_starts_a_training_of_other_data_classes_and_tasks(trained, logs, 
     given = weights_of(trained / "best_model.pkl")
     new = {name for name in first_state if not (name in given and torch.equal(first_state[name], given[name]))}
     changed = ["heads.semseg.predictions", *(f"exchanges.1.{task}.fuse" for task in ("semseg", "depth", "normals"))]
-    assert f"anew start: {', '.join(changed)}\n" in capsys.readouterr().out
+    assert f"untrained parts: {', '.join(changed)}\n" in capsys.readouterr().out
     assert new and all(name.startswith(tuple(changed)) for name in new) and "heads.semseg.predictions.0.bias" in new
     (session,) = read_json(only_run_folder(logs) / "run.json")["sessions"]
     assert session["weights"] == str(trained / "best_model.pkl")

@@ -14,7 +14,7 @@ from dataset.build import build_dataset
 from dataset.demo.generate import generate
 from dataset.demo.world import World
 from tests.helpers.runs import ROOT, few_threads
-from training.build import build_setting
+from training.build import build_strategy
 from training.distributed import Processes
 from utils.config.load import Experiment, load_experiment
 from utils.geometry import disparity_to_depth, resize
@@ -68,14 +68,14 @@ def test_one_triplet_teaches_depth(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     truth = np.load(root / "truth" / "depth" / f"{Path(batch['filename'][0]).name}.npy")
 
     with few_threads():
-        setting, _ = build_setting(experiment(), torch.device("cpu"), Processes(), resumes=False)
-        setting.train()
+        strategy, _ = build_strategy(experiment(), torch.device("cpu"), Processes(), resumes=False)
+        strategy.train()
         losses = []
         for step in range(1, STEPS + 1):
-            losses.append(setting.backward({"source": batch}, step=step, share=1.0)["disp"].item())
-            setting.update()
+            losses.append(strategy.backward({"source": batch}, step=step, share=1.0)["disp"].item())
+            strategy.update()
         with torch.no_grad():
-            disparity = setting.model.eval()(batch["image"][:1])["disp"][0]
+            disparity = strategy.model.eval()(batch["image"][:1])["disp"][0]
     depth = disparity_to_depth(resize(disparity, truth.shape), 0.1, 100.0)[0, 0].numpy()
 
     near = truth < FAR

@@ -18,7 +18,8 @@ import yaml
 from models.build import build_model
 from optim.groups import parameter_groups
 from tests.helpers.runs import ROOT
-from utils.config.load import Experiment, load_experiment, save_config
+from utils.config.load import Experiment, load_experiment
+from utils.config.yaml_io import write_mapping
 
 DATASETS = {  # height, width, classes, learning rates of ours
     "cityscapes": (512, 1024, 16, (1e-4, 1e-5)),
@@ -251,7 +252,7 @@ def test_loads_for_every_purpose_builds_and_is_saved_to_the_same(name: str, tmp_
     clips = "da/" in name and all("optim.clip_grad_norm" in message for message in caplog.messages)
     assert bool(caplog.messages) == clips
 
-    save_config(loaded["train"].raw, tmp_path / "cfg.yml")
+    write_mapping(loaded["train"].raw, tmp_path / "cfg.yml")
     assert load_experiment(tmp_path / "cfg.yml").config == loaded["train"].config
 
 

@@ -93,13 +93,13 @@ def check_streams_and_discriminators(run: Run) -> None:
         assert len(set(names[:count])) == count
         again = names[count : 2 * count]
         assert set(again) <= set(names[:count]) and len(set(again)) == len(again)
-    _, setting, _ = load_state(run.folder / "resume.pkl")
+    _, strategy, _ = load_state(run.folder / "resume.pkl")
     judges = {f"discriminator_{name}" for name in adaptation_runs.ADAPTED}
-    assert all(set(setting[kind]) == {"model"} | judges for kind in ("networks", "optimizers", "schedulers"))
+    assert all(set(strategy[kind]) == {"model"} | judges for kind in ("networks", "optimizers", "schedulers"))
     for judge in judges:
-        assert all("exp_avg" in state for state in setting["optimizers"][judge]["state"].values())
-        assert setting["optimizers"][judge]["param_groups"][0]["lr"] == pytest.approx(1e-4 * (1 - 6 / 10) ** 0.9)
-    assert setting["optimizers"]["model"]["param_groups"][0]["lr"] == pytest.approx(1e-3 / 2)  # as configured
+        assert all("exp_avg" in state for state in strategy["optimizers"][judge]["state"].values())
+        assert strategy["optimizers"][judge]["param_groups"][0]["lr"] == pytest.approx(1e-4 * (1 - 6 / 10) ** 0.9)
+    assert strategy["optimizers"]["model"]["param_groups"][0]["lr"] == pytest.approx(1e-3 / 2)  # as configured
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -23,10 +23,10 @@ from tests.helpers.runs import (
     weights_of,
 )
 from tests.helpers.video_runs import STEPS, experiment, words
-from training.build import build_setting
+from training.build import build_strategy
 from training.distributed import Processes
-from training.setting import Setting
 from training.state import load_state
+from training.strategy import Strategy
 from utils.constants import IGNORE_INDEX
 
 SEQUENCES = "leftImg8bit_sequence/train"
@@ -50,14 +50,14 @@ def seen(monkeypatch) -> list[tuple[dict, dict]]:
 def record_learned(monkeypatch) -> set[str]:
     """A set that from now on gets the name of every parameter with a gradient other than zero."""
     names = set()
-    original = Setting.update
+    original = Strategy.update
 
     def update(self):
         parameters = self.model.named_parameters()
         names.update(name for name, value in parameters if value.grad is not None and value.grad.any())
         original(self)
 
-    monkeypatch.setattr(Setting, "update", update)
+    monkeypatch.setattr(Strategy, "update", update)
     return names
 
 
@@ -287,14 +287,14 @@ def test_the_published_experiment_takes_a_step_at_a_small_size():
     """ResNet-101 and all: the values of the paper's file, but for sizes and where weights start from."""
     options = {"data__crop_w": 64, "data__crop_h": 64, "setup__model__pretrain": "none"}
     loaded = experiment(config=FULL_CONFIG, optim="{name: Adam}", **options)
-    setting, _ = build_setting(loaded, torch.device("cpu"), Processes(), resumes=False)
-    assert sum(parameter.numel() for parameter in setting.model.parameters()) == 99_904_944
-    dataset = setting.datasets["source"]
+    strategy, _ = build_strategy(loaded, torch.device("cpu"), Processes(), resumes=False)
+    assert sum(parameter.numel() for parameter in strategy.model.parameters()) == 99_904_944
+    dataset = strategy.datasets["source"]
     batch = torch.utils.data.default_collate([dataset[0], dataset[1]])
-    before = {name: value.clone() for name, value in setting.model.state_dict().items() if "predictions" in name}
-    setting.train()
-    losses = setting.backward({"source": batch}, step=1, share=1.0)
-    setting.update()
+    before = {name: value.clone() for name, value in strategy.model.state_dict().items() if "predictions" in name}
+    strategy.train()
+    losses = strategy.backward({"source": batch}, step=1, share=1.0)
+    strategy.update()
     assert all(value.isfinite() for value in losses.values()) and 0 < losses["disp"] < 1
-    after = setting.model.state_dict()
+    after = strategy.model.state_dict()
     assert before and not any(torch.equal(after[name], value) for name, value in before.items())

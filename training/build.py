@@ -1,9 +1,9 @@
-"""From an experiment to what a run needs: the network, the setting that trains it, the evaluator that measures it."""
+"""From an experiment to what a run needs: the network, the strategy that trains it, the evaluator that measures it."""
 
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,15 +17,17 @@ from models.decoder import Decoder
 from models.discriminator import Discriminator
 from models.encoder import Encoder
 from models.feature_distance import FeatureDistance
+from models.network import Predictions
+from models.video_depth import VideoDepth
 from models.weights import read_weights
 from optim.build import build_optimizer, build_scheduler
 from optim.groups import parameter_groups
-from training.adaptation import Adaptation, AdaptationOptions, Aligned
+from training.adaptation import Adaptation, Aligned
 from training.device import runs_channels_last
 from training.distributed import Processes
-from training.evaluate import Evaluator
+from training.evaluator import EvaluationOptions, Evaluator
 from training.precision import Precision
-from training.setting import Engine, Setting
+from training.strategy import Engine, Strategy
 from training.supervised import Supervised
 from training.tasks import Task, build_tasks
 from training.video_depth import VideoDepthTraining
@@ -33,8 +35,11 @@ from training.weights import load_strictly, start_from
 from utils.config.load import Experiment
 from utils.config.schema import Config
 from utils.config.schema.optim import AdamConfig, AdamKwargs, PolyKwargs, PolyScheduler
+from utils.config.schema.training import AdaptationConfig
 from utils.console import LOGGER
 from utils.errors import UserError
+
+Network = TypeVar("Network", bound=nn.Module)
 
 # How discriminators learn, whatever the network's optimizer (DenseMTL paper, sec. 4.4; ADVENT).
 DISCRIMINATOR_OPTIMIZER = AdamConfig(name="Adam", kwargs=AdamKwargs(betas=(0.9, 0.99)))
@@ -63,13 +68,13 @@ def build_evaluator(
     debug: bool = False,
     dataset: DenseDataset | None = None,
 ) -> Evaluator:
-    """What measures networks on `dataset` (default: the experiment's validation split); more as in `build_setting`.
+    """The evaluator of networks on `dataset` (default: the experiment's validation split); see `build_strategy`.
 
     Args:
-        trains: Whether the run trains; the images are of that run's memory format.
+        trains: Whether the run trains; the images then have its memory format.
 
     Raises:
-        UserError: The dataset is not there, or not as it should be.
+        UserError: The dataset is missing or damaged.
     """
     config = experiment.config
     if dataset is None:
@@ -81,10 +86,10 @@ def build_evaluator(
         loss=build_loss(config.setup.loss),
         tasks=tasks,
         scales={task: section.kwargs.scales for task, section in config.setup.loss.tasks.items()},
-        precision=_precision(config, device),
+        precision=Precision(device=device, use_amp=config.training.use_amp, amp_dtype=config.training.amp_dtype),
         processes=processes,
         device=device,
-        options=Evaluator.Options(
+        options=EvaluationOptions(
             batch_size=config.data.valid_bs,
             workers=config.training.n_workers,
             channels_last=runs_channels_last(config.training.channels_last, device, trains=trains),
@@ -95,7 +100,7 @@ def build_evaluator(
     )
 
 
-def build_setting(
+def build_strategy(
     experiment: Experiment,
     device: torch.device,
     processes: Processes,
@@ -105,7 +110,7 @@ def build_setting(
     partial: bool = False,
     debug: bool = False,
     datasets: Datasets | None = None,
-) -> tuple[Setting, Evaluator]:
+) -> tuple[Strategy, Evaluator]:
     """The way of training that an experiment asks for, and the evaluator of its network.
 
     Args:
@@ -113,14 +118,13 @@ def build_setting(
         device: Where to train.
         processes: This process's place.
         resumes: The weights come from a checkpoint, so pretrained ones are not fetched.
-        weights: What the network starts from instead of pretrained ones, ours or published naming.
-        partial: Their tasks may be others than the experiment's.
+        weights: Weights to start from instead of pretrained ones, in our or the published naming.
+        partial: Their tasks may differ from the experiment's.
         debug: Validate one batch only.
-        datasets: What to train on; default: the experiment's.
+        datasets: The data to train on; default: the experiment's.
 
     Raises:
-        UserError: Data or pretrained weights that are not there, weights that do not fit, options that do not go
-            together.
+        UserError: Missing data or pretrained weights, weights that do not fit, options that do not go together.
     """
     config = experiment.config
     datasets = datasets or open_datasets(experiment)
@@ -132,10 +136,12 @@ def build_setting(
     )
     _require_size(network, config)
     if weights is not None:
-        anew = start_from(network, weights, config.setup, partial=partial)
-        LOGGER.info("the network starts from the weights; anew start: %s", ", ".join(anew) or "none")
+        untrained = start_from(network, weights, config.setup, partial=partial)
+        LOGGER.info("the network starts from the weights; untrained parts: %s", ", ".join(untrained) or "none")
     network = _place(network, config, device)
-    _checkpoint_activations(network, config)
+    for part in network.modules():
+        if isinstance(part, Encoder | Decoder):
+            part.checkpoints_activations = config.training.activation_checkpointing
     processes.broadcast_(network.state_dict().values())
     evaluator = build_evaluator(experiment, device, processes, trains=True, debug=debug, dataset=datasets.validation)
     optimizer = build_optimizer(config.optim, parameter_groups(network, config.setup.lr), device=device)
@@ -146,42 +152,42 @@ def build_setting(
         processes=processes,
         max_norm=config.optim.clip_grad_norm,
     )
-    forward = _runner(network, config)
-    if config.setup.is_video_depth:
-        setting = VideoDepthTraining(
+    # The compiled form is for training alone, so that the network keeps its plain weight names.
+    photometric = config.setup.loss.photometric
+    if isinstance(network, VideoDepth) and photometric is not None:
+        forward_video = torch.compile(network.forward_video) if config.training.compile else network.forward_video
+        return VideoDepthTraining(
             model=network,
-            forward=forward,
+            forward=forward_video,
             loss=evaluator.loss,
-            photometric=build_photometric(config.setup.loss.photometric, config.data.source.frame_ids),
+            photometric=build_photometric(photometric, config.data.source.frame_ids),
             feature_distance=_feature_distance(config, device),
             uncropped_pose=pose_sees_uncropped(config),
             dataset=datasets.train,
             engine=engine,
-        )
-    elif config.training.da is not None:
-        setting = _adaptation(experiment, network, forward, datasets, evaluator, engine)
-    else:
-        setting = Supervised(model=network, forward=forward, loss=evaluator.loss, dataset=datasets.train, engine=engine)
-    return setting, evaluator
+        ), evaluator
+    forward = torch.compile(network) if config.training.compile else network
+    if config.training.da is not None:
+        return _adaptation(config, config.training.da, network, forward, datasets, evaluator, engine), evaluator
+    strategy = Supervised(model=network, forward=forward, loss=evaluator.loss, dataset=datasets.train, engine=engine)
+    return strategy, evaluator
 
 
 def _adaptation(
-    experiment: Experiment,
+    config: Config,
+    da: AdaptationConfig,
     network: nn.Module,
-    forward: Callable[..., Any],
+    forward: Callable[[Tensor], Predictions],
     datasets: Datasets,
     evaluator: Evaluator,
     engine: Engine,
 ) -> Adaptation:
     """Domain adaptation: a discriminator with its optimizer for every aligned (task, scale)."""
-    config = experiment.config
-    da = config.training.da
-    channels = {task: section.kwargs.num_out_ch for task, section in config.setup.model.tasks.items()}
     outputs = [(task, scale) for task in config.setup.tasks for scale in da.ent_align] if da.start is not None else []
     horizon = config.training.max_iterations or config.training.iterations
     aligned = []
     for task, scale in outputs:
-        discriminator = Discriminator(in_channels=channels[task])
+        discriminator = Discriminator(in_channels=config.setup.model.tasks[task].kwargs.num_out_ch)
         discriminator = _place(discriminator, config, evaluator.device)
         engine.processes.broadcast_(discriminator.state_dict().values())
         groups = [{"params": discriminator.parameters(), "lr": da.lr_D}]
@@ -192,19 +198,18 @@ def _adaptation(
         model=network,
         forward=forward,
         loss=evaluator.loss,
-        source=datasets.train,
-        target=datasets.target,
+        datasets={"source": datasets.train} | ({"target": datasets.target} if datasets.target else {}),
         aligned=aligned,
         tasks=evaluator.tasks,
-        options=AdaptationOptions(
-            start=da.start, adversarial_weight=da.lambda_adv_ent, discriminator_weight=da.lambda_disc_ent
-        ),
+        start=da.start,
+        adversarial_weight=da.lambda_adv_ent,
+        discriminator_weight=da.lambda_disc_ent,
         engine=engine,
     )
 
 
 def _feature_distance(config: Config, device: torch.device) -> FeatureDistance | None:
-    """The frozen ImageNet encoder to stay near; needed by every training, resumed or not."""
+    """The distance to the frozen ImageNet encoder, which every training needs, resumed or not."""
     model = config.setup.model
     if not model.feature_dist:
         return None
@@ -214,18 +219,19 @@ def _feature_distance(config: Config, device: torch.device) -> FeatureDistance |
 
 
 def _baselines(config: Config, tasks: Mapping[str, Task]) -> dict[str, float] | None:
-    """What delta_m compares with, shares in percent; warns of what is read otherwise than it is written."""
+    """The references of delta_m, fractions in percent; warns about values that are not taken as written."""
     given, where = config.setup.loss.kwargs, "setup.loss.kwargs"
     for name, gamma in (given.gammas or {}).items():
         if bool(gamma) != tasks[name].lower_is_better:
             better = "lower" if tasks[name].lower_is_better else "higher"
             LOGGER.warning("%s.gammas.%s: %d is ignored: of %s %s is better", where, name, gamma, name, better)
-    read = dict(given.baselines or {})
-    for name, value in read.items():
+    baselines: dict[str, float] = {}
+    for name, value in (given.baselines or {}).items():
+        baselines[name] = value
         if tasks[name].in_percent and value <= 1:
-            read[name] = 100 * value
-            LOGGER.warning("%s.baselines.%s: %g is read as a fraction, that is %g %%", where, name, value, read[name])
-    return read or None
+            baselines[name] = 100 * value
+            LOGGER.warning("%s.baselines.%s: %g is read as a fraction, that is %g %%", where, name, value, 100 * value)
+    return baselines or None
 
 
 def _require_size(network: nn.Module, config: Config) -> None:
@@ -236,30 +242,14 @@ def _require_size(network: nn.Module, config: Config) -> None:
         raise UserError(f"data: images of {width}x{height} are too small, each side needs {least} pixels or more")
 
 
-def _precision(config: Config, device: torch.device) -> Precision:
-    return Precision(device=device, use_amp=config.training.use_amp, amp_dtype=config.training.amp_dtype)
-
-
-def _place(network: nn.Module, config: Config, device: torch.device, *, trains: bool = True) -> nn.Module:
+def _place(network: Network, config: Config, device: torch.device, *, trains: bool = True) -> Network:
     """Move a network to the device, in the memory format of the run."""
     if config.training.sync_bn:
         if device.type != "cuda":
             raise UserError(
                 "training.sync_bn: PyTorch's synchronised batch norm needs GPUs; set it to false on the CPU"
             )
-        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        nn.SyncBatchNorm.convert_sync_batchnorm(network)  # in place
     last = runs_channels_last(config.training.channels_last, device, trains=trains)
-    memory_format = torch.channels_last if last else torch.contiguous_format
-    return network.to(device=device, memory_format=memory_format)
-
-
-def _checkpoint_activations(network: nn.Module, config: Config) -> None:
-    for part in network.modules():
-        if isinstance(part, Encoder | Decoder):
-            part.checkpoints_activations = config.training.activation_checkpointing
-
-
-def _runner(network: nn.Module, config: Config) -> Callable[..., Any]:
-    """How training runs the network: compiled where asked for. The network itself keeps its plain weight names."""
-    forward = network.forward_video if config.setup.is_video_depth else network
-    return torch.compile(forward) if config.training.compile else forward
+    network.to(device)
+    return network.to(memory_format=torch.channels_last if last else torch.contiguous_format)

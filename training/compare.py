@@ -1,7 +1,7 @@
 """Compare experiments over seeds: `python -m training.compare LABEL=FOLDER ...`.
 
-FOLDER is where `main.py` writes the runs of one experiment, `<logdir>/<dataset>/<config>`. Of each seed the newest run
-that has a `metrics.json` counts. Prints the headline figures of the final output, mean and standard deviation over the
+FOLDER is where `main.py` writes the runs of one experiment, `<logdir>/<dataset>/<config>`. For each seed the newest run
+with a `metrics.json` is used. Prints the headline figures of the final output, mean and standard deviation over the
 seeds, and how each experiment differs from the first on the seeds that both have.
 """
 
@@ -21,24 +21,23 @@ from utils.errors import UserError
 Headlines = dict[str, float | None]  # "<task> <metric>" -> value
 
 
-def read_runs(folder: Path) -> dict[str, Headlines]:
-    """The headline figures of the newest measured run of each seed, by the seed's folder (`s42`).
+def read_runs(argument: str) -> tuple[str, dict[str, Headlines]]:
+    """The label and the headline figures of `LABEL=FOLDER`, by the folder of each seed (`s42`).
 
     Raises:
-        UserError: There is none, or one cannot be read.
+        UserError: Another form, or metrics that are missing or cannot be read.
     """
-    newest = {path.parent.parent.name: path for path in sorted(folder.glob("s*/*/metrics.json"))}
+    label, separator, folder = argument.partition("=")
+    if not separator:
+        raise UserError(f"{argument}: expected LABEL=FOLDER")
+    newest = {path.parent.parent.name: path for path in sorted(Path(folder).glob("s*/*/metrics.json"))}
     if not newest:
         raise UserError(f"{folder}: no s<seed>/<time>/metrics.json in it; expected <logdir>/<dataset>/<config>")
-    return {seed: headlines(read_metrics(path)) for seed, path in newest.items()}
+    return label, {seed: headlines(read_metrics(path)) for seed, path in newest.items()}
 
 
 def read_metrics(path: Path) -> dict[str, dict[str, Any]]:
-    """The metrics of a `metrics.json`.
-
-    Raises:
-        UserError: The file is missing or is none.
-    """
+    """The metrics of a `metrics.json`; a UserError if it is missing or something else."""
     try:
         return json.loads(path.read_text())["metrics"]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -53,8 +52,8 @@ def headlines(metrics: Mapping[str, Mapping[str, Any]]) -> Headlines:
 
 @cache
 def _lower_is_better() -> dict[str, bool]:
-    """Whether lower is better, of every headline figure."""
-    from training.tasks import TASKS  # with PyTorch, whose seconds help and mistakes need not cost
+    """Whether lower is better, for every headline figure."""
+    from training.tasks import TASKS  # imports PyTorch, which takes seconds that help and mistakes need not cost
 
     return {f"{name} {figure}": lower for name, task in TASKS.items() for figure, lower in task.headlines.items()}
 
@@ -70,19 +69,21 @@ def comparison(experiments: Mapping[str, Mapping[str, Headlines]]) -> str:
     differences = {
         label: [_difference(name, experiments[label], experiments[first]) for name in names] for label in others
     }
-    return f"{text}\n\nbeside {first}, seed by seed\n{_table(names, differences)}"
+    return f"{text}\n\ncompared with {first}, seed by seed\n{_table(names, differences)}"
 
 
 def means_table(experiments: Mapping[str, Sequence[Headlines]]) -> str:
     """The first table of `comparison`: mean and standard deviation over the runs."""
     names = _names(experiments)
-    columns = {
-        f"{label} ({len(runs)} seeds)" if len(runs) > 1 else label: [
-            _mean([run.get(name) for run in runs]) for name in names
-        ]
-        for label, runs in experiments.items()
-    }
-    return _table(names, columns)
+    return _table(
+        names,
+        {
+            f"{label} ({len(runs)} seeds)" if len(runs) > 1 else label: [
+                _mean([run.get(name) for run in runs]) for name in names
+            ]
+            for label, runs in experiments.items()
+        },
+    )
 
 
 def _names(experiments: Mapping[str, Sequence[Headlines]]) -> list[str]:
@@ -104,7 +105,7 @@ def _mean(values: Sequence[float | None], *, sign: str = "") -> str:
 
 
 def _difference(name: str, runs: Mapping[str, Headlines], first: Mapping[str, Headlines]) -> str:
-    """Mean and standard deviation of what a figure gains on the first experiment's, and how often that is better."""
+    """Mean and standard deviation of a figure's gain over the first experiment, and how often it is better."""
     pairs = [(runs[seed].get(name), first[seed].get(name)) for seed in runs if seed in first]
     gains = [value - base for value, base in pairs if value is not None and base is not None]
     if not gains or len(gains) < len(pairs):
@@ -113,23 +114,12 @@ def _difference(name: str, runs: Mapping[str, Headlines], first: Mapping[str, He
     return f"{_mean(gains, sign='+')}, {better} of {len(gains)} better"
 
 
-def run(words: Sequence[str]) -> None:
-    """Print the comparison of experiments given as `LABEL=FOLDER`."""
-    experiments = {}
-    for argument in words:
-        label, separator, folder = argument.partition("=")
-        if not separator:
-            raise UserError(f"{argument}: expected LABEL=FOLDER")
-        experiments[label] = read_runs(Path(folder))
-    print(comparison(experiments))
-
-
 def main() -> int:
-    """Command line; gives the exit status."""
+    """The command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m training.compare", description=__doc__.split("\n\n")[0])
     parser.add_argument("experiments", nargs="+", metavar="LABEL=FOLDER", help="where the runs of an experiment lie")
-    words = parser.parse_args().experiments
-    return run_command(lambda: run(words))
+    arguments = parser.parse_args()
+    return run_command(lambda: print(comparison(dict(map(read_runs, arguments.experiments)))))
 
 
 if __name__ == "__main__":

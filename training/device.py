@@ -8,13 +8,14 @@ from utils.errors import UserError
 
 
 def choose_device(name: str | None) -> torch.device:
-    """The device asked for; without a wish, this process's GPU where there is one, else the CPU.
+    """The device asked for; by default this process's GPU where there is one, else the CPU.
 
     Raises:
         UserError: `name` is no device, or none that this process can have for itself.
     """
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    local_processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # that `torchrun` started on this machine
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -22,9 +23,9 @@ def choose_device(name: str | None) -> torch.device:
     try:
         if device.type == "cuda" and device.index is None:
             device = torch.device("cuda", _local_rank())
-        elif device.type == "cuda" and _local_processes() > 1:
+        elif device.type == "cuda" and local_processes > 1:
             raise UserError(
-                f"--device {name}: one GPU for {_local_processes()} processes; --device cuda gives each one of its own"
+                f"--device {name}: one GPU for {local_processes} processes; --device cuda gives each one of its own"
             )
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
@@ -41,22 +42,11 @@ def _devices() -> str:
     if torch.cuda.is_available():
         count = torch.cuda.device_count()
         names.append(f"cuda ({count} {'device' if count == 1 else 'devices'})")
-    if torch.backends.mps.is_available():
-        names.append("mps")
-    return ", ".join(names)
-
-
-def _local_processes() -> int:
-    """How many processes `torchrun` started on this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return ", ".join(names + ["mps"] * torch.backends.mps.is_available())
 
 
 def _local_rank() -> int:
-    """This process's place among them, which is also its GPU.
-
-    Raises:
-        UserError: There are more of them than GPUs.
-    """
+    """This process's rank on its machine, which is also its GPU; a UserError where there are fewer GPUs."""
     rank, gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if 0 < gpus <= rank:
         raise UserError(
@@ -66,15 +56,12 @@ def _local_rank() -> int:
     return rank
 
 
-def runs_channels_last(wish: bool | None, device: torch.device, *, trains: bool) -> bool:
-    """Whether networks and images are channels_last: as wished, else what docs/performance.md found faster.
+def runs_channels_last(choice: bool | None, device: torch.device, *, trains: bool) -> bool:
+    """Whether networks and images are channels_last: by `training.channels_last`, else by docs/performance.md.
 
-    Args:
-        wish: `training.channels_last`; None leaves the choice.
-        device: Of the run.
-        trains: Whether the run trains; validations on the way keep the format of the training.
+    Validations during a training keep its format (`trains`).
     """
-    return (trains or device.type == "cpu") if wish is None else wish
+    return (trains or device.type == "cpu") if choice is None else choice
 
 
 def set_switches(device: torch.device, *, benchmark: bool, detect_anomaly: bool) -> None:

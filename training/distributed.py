@@ -1,7 +1,7 @@
-"""Processes that train together: who this one is, and the few collectives the rest of the code needs.
+"""Processes that train together: the place of this one, and the few collectives the rest of the code needs.
 
-`torchrun` starts the processes and tells each its place in the environment; without it there is one process and every
-collective is a no-op. Tensors on a GPU travel over nccl, everything on the CPU over gloo.
+`torchrun` starts the processes and describes the place of each in the environment; without it there is one process and
+every collective is a no-op. Tensors on a GPU travel over nccl, everything on the CPU over gloo.
 """
 
 import ctypes
@@ -26,8 +26,7 @@ TIMEOUT = timedelta(minutes=30)  # how long a collective waits for a process bef
 BUCKET_BYTES = 25 * 2**20  # of gradients that travel together
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 IN_FLIGHT = 2  # buckets being reduced while the next is packed
-# Keys of the store through which only one process reports why the run ends.
-CLAIM, SAID = "last_word/claims", "last_word/said"
+CLAIM, SAID = "last_word/claims", "last_word/said"  # keys of the store, see `Processes.last_word`
 
 
 class PeerLost(Failure):
@@ -38,7 +37,7 @@ class PeerLost(Failure):
 class Processes:
     """This process's place among those that train together.
 
-    Every process must come to the same collectives in the same order; each raises PeerLost where another has ended.
+    Every process must call the same collectives in the same order; each raises PeerLost where another has ended.
     """
 
     rank: int = 0
@@ -68,10 +67,10 @@ class Processes:
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace every gradient by its mean over all processes.
 
-        Called after the last backward of a step, in place of DistributedDataParallel's hooks inside each: those expect
-        one forward and one backward that reach every parameter, while domain adaptation runs two of each and a config
-        may leave an output unsupervised. A parameter with a gradient on some processes only counts as zero on the
-        others; one without any stays without, so that optimizers skip it as they do in a single process.
+        Called after the last backward of a step, instead of DistributedDataParallel's hooks in each: those expect one
+        forward and one backward that reach every parameter, while domain adaptation runs two of each and a config may
+        leave an output unsupervised. A parameter without a gradient on some processes counts as zero there; one
+        without any gradient stays without, so that optimizers skip it as they do in a single process.
         """
         if not self.is_distributed:
             return
@@ -79,8 +78,12 @@ class Processes:
         known = torch.tensor([parameter.grad is not None for parameter in learning], dtype=torch.uint8)
         with _collective():
             dist.all_reduce(known, op=dist.ReduceOp.MAX)
-            gradients = [_gradient(p) for p, anywhere in zip(learning, known.tolist(), strict=True) if anywhere]
-            # In a few buckets rather than all at once, for memory and for packing one while another travels.
+            gradients = []
+            for parameter, anywhere in zip(learning, known.tolist(), strict=True):
+                if anywhere:
+                    parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                    gradients.append(parameter.grad)
+            # In a few buckets rather than all at once, to save memory and to pack one while another travels.
             in_flight: deque[tuple[list[Tensor], Tensor, dist.Work]] = deque()
             for bucket in _buckets(gradients):
                 flat = torch.cat([gradient.reshape(-1) for gradient in bucket])
@@ -134,10 +137,10 @@ class Processes:
     def last_word(self, message: str) -> None:
         """Print on stderr why the run ends, unless another process does.
 
-        Returns once any process has printed, because `torchrun` ends all as soon as one has ended. Not a collective, as
-        the others may be anywhere.
+        Returns once any process has printed, because `torchrun` ends all as soon as one has ended. This is not a
+        collective, as the others may be anywhere.
         """
-        with suppress(RuntimeError):  # the store may have died with its process: better twice than never
+        with suppress(RuntimeError):  # the store may have died with its process: better two messages than none
             if self.store is not None and self.store.add(CLAIM, 1) > 1:
                 self.store.wait([SAID], timedelta(seconds=10))
                 return
@@ -147,7 +150,7 @@ class Processes:
                 self.store.set(SAID, "")
 
     def close(self) -> None:
-        """Leave the group; call once, when all is done."""
+        """Leave the group; to be called once, at the end."""
         if self.is_distributed and dist.is_initialized():
             dist.destroy_process_group()
 
@@ -156,7 +159,7 @@ def join_processes() -> Processes:
     """Join the group that `torchrun` describes in the environment, or be the only process.
 
     Raises:
-        UserError: The environment speaks of several processes but not of how to find them, or they cannot be reached.
+        UserError: The environment announces several processes but not how to find them, or they cannot be reached.
     """
     announced = os.environ.get("WORLD_SIZE", "1")
     if announced == "1":
@@ -177,43 +180,35 @@ def join_processes() -> Processes:
 
 
 def under_torchrun() -> bool:
-    """Whether `torchrun` started this process, passes on the signals it gets, and ends it when another ends."""
+    """Whether `torchrun` started this process; it then forwards signals, and ends this process when another ends."""
     return dist.is_torchelastic_launched()
 
 
 def end_with_parent() -> None:
     """Ask the kernel to send this process SIGTERM when its parent dies; on Linux only.
 
-    Without it, processes whose `torchrun` was killed keep training beside those started in their place.
+    Without it, processes whose `torchrun` was killed keep training alongside those started in their place.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def _gradient(parameter: nn.Parameter) -> Tensor:
-    """The gradient of a parameter; zero from now on where it had none."""
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(parameter)
-    return parameter.grad
-
-
 def _buckets(gradients: Iterable[Tensor]) -> Iterator[list[Tensor]]:
-    """The gradients in their order, in runs of one dtype and no more than `BUCKET_BYTES` unless one alone is larger."""
+    """The gradients in their order, in runs of one dtype and at most `BUCKET_BYTES` unless one alone is larger."""
     bucket: list[Tensor] = []
-    size = 0
     for gradient in gradients:
-        if bucket and (size + gradient.nbytes > BUCKET_BYTES or gradient.dtype != bucket[0].dtype):
+        size = sum(other.nbytes for other in bucket) + gradient.nbytes
+        if bucket and (size > BUCKET_BYTES or gradient.dtype != bucket[0].dtype):
             yield bucket
-            bucket, size = [], 0
+            bucket = []
         bucket.append(gradient)
-        size += gradient.nbytes
     if bucket:
         yield bucket
 
 
 @contextmanager
 def _collective() -> Iterator[None]:
-    """What gloo raises when a process is gone is a RuntimeError like any other."""
+    """Turn gloo's error about a lost process, a plain RuntimeError, into PeerLost."""
     try:
         yield
     except torch.OutOfMemoryError:

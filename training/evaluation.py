@@ -1,4 +1,4 @@
-"""What a validation found: its figures as JSON, as log entries and as text, and its panels."""
+"""The result of a validation: its figures as JSON, as log entries and as text, and its panels."""
 
 import math
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ import numpy as np
 
 from utils.visualize import write_png
 
-Scores = dict[str, dict[str, Any]]
+Figures = dict[str, dict[str, Any]]  # by output, `<task>_<scale>`, and name; of single classes a mapping
 
 
 @dataclass
 class Evaluation:
-    """What a validation found.
+    """The result of a validation.
 
     Attributes:
         n_images: Images measured.
@@ -30,7 +30,7 @@ class Evaluation:
 
     n_images: int
     losses: dict[str, float]
-    metrics: Scores
+    metrics: Figures
     main: dict[str, float | None]
     score: float
     seconds: float
@@ -39,21 +39,15 @@ class Evaluation:
 
     def as_json(self, step: int | None) -> dict[str, Any]:
         """The content of `metrics.json`; a figure that is NaN or infinite, which JSON does not know, is null."""
-        return _without_nan(
-            {
-                "step": step,
-                "n_images": self.n_images,
-                "losses": self.losses,
-                "metrics": self.metrics,
-                "main": self.main,
-                "seconds": self.seconds,
-                "images_per_second": self.n_images / self.seconds,
-                "peak_memory_mb": self.peak_memory_mb,
-            }
-        )
+        names = ("n_images", "losses", "metrics", "main", "seconds", "images_per_second", "peak_memory_mb")
+        return _without_nan({"step": step} | {name: getattr(self, name) for name in names})
+
+    @property
+    def images_per_second(self) -> float:
+        return self.n_images / self.seconds
 
     def flat(self) -> dict[str, float]:
-        """Every figure under one name, `valid/<task>_<scale>/<metric>`, for logs; absent figures are left out."""
+        """Every figure by one name, `valid/<task>_<scale>/<metric>`, for logs; missing figures are left out."""
         values = {f"valid/loss/{name}": value for name, value in self.losses.items()}
         for output, figures in self.metrics.items():
             for name, figure in figures.items():
@@ -62,7 +56,7 @@ class Evaluation:
                     if value is not None:
                         values[f"valid/{output}/{name}" + (f"/{label}" if label else "")] = value
         values |= {f"valid/main/{name}": value for name, value in self.main.items() if value is not None}
-        values["valid/images_per_second"] = self.n_images / self.seconds
+        values["valid/images_per_second"] = self.images_per_second
         return values
 
     def summary(self) -> str:
@@ -71,17 +65,16 @@ class Evaluation:
         return f"loss {self.losses.get('total', math.nan):.4g}  {figures}"
 
     def table(self) -> str:
-        """All figures but those of single classes, one row per output."""
-        rows = []
+        """All figures except those of single classes, one row per output."""
+        width = max(map(len, self.metrics))
+        lines = [f"{self.n_images} images in {self.seconds:.1f} s; {self.summary()}"]
         for output, figures in self.metrics.items():
             cells = [f"{name} {_text(value)}" for name, value in figures.items() if not isinstance(value, Mapping)]
-            rows.append((output, "  ".join(cells)))
-        width = max(len(output) for output, _ in rows)
-        lines = [f"  {output.ljust(width)}  {cells}" for output, cells in rows]
-        return "\n".join([f"{self.n_images} images in {self.seconds:.1f} s; {self.summary()}", *lines])
+            lines.append("  ".join([f"  {output.ljust(width)}", *cells]))
+        return "\n".join(lines)
 
     def write_panels(self, folder: Path, step: int | None) -> None:
-        """Write the panels as PNG, the step first in their names."""
+        """Write the panels as PNG, with the step at the start of their names."""
         if self.panels:
             folder.mkdir(exist_ok=True)
         prefix = "" if step is None else f"{step:06d}_"

@@ -1,4 +1,4 @@
-"""Weights for others: `--export-weights`, a file that the code published with the paper loads."""
+"""`--export-weights`: a file that the code published with the paper loads."""
 
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from utils.files import save_tensors
 
 
 def export_weights(experiment: Experiment, weights: Path, output: Path) -> None:
-    """Write weights, once they are loaded into the network, under published names, each as often as these name it.
+    """Load weights into the network, then write them under all their published names, aliases included.
 
     Raises:
         UserError: Weights that are damaged or do not fit, a network without published names, a file that is there
             already or cannot be written.
     """
     if output.exists():
-        raise UserError(f"--export-weights {output}: is there already; remove it, or choose another name")
+        raise UserError(f"--export-weights {output}: already exists; remove it, or choose another name")
     config = experiment.config
     network = build_model(config.setup, pretrained=False, frame_ids=config.data.source.frame_ids)
     load_strictly(network, read_weights(weights), config.setup)

@@ -1,7 +1,4 @@
-"""Where a run's figures go: always `log.jsonl`, and W&B when asked for.
-
-A logger takes scalars and pictures of a step; what the terminal shows is the loop's business.
-"""
+"""Where a run's figures go: always `log.jsonl`, and W&B unless it is off."""
 
 import json
 import math
@@ -26,10 +23,9 @@ class Logger(Protocol):
 
 
 class JsonLinesLogger:
-    """One JSON object a logged step, appended to a file that survives a crash up to its last line.
+    """One JSON object per logged step, appended to a file that survives a crash up to its last line.
 
-    A resumed run may go back to a checkpoint before the last line: lines after `start_step` are dropped, since the
-    run will write them again.
+    Lines after `start_step`, the checkpoint from which a run resumes, are dropped: the run will write them again.
     """
 
     def __init__(self, path: Path, *, start_step: int) -> None:

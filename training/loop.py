@@ -1,7 +1,7 @@
-"""The training loop, one for all settings: batches, gradients, update, log, validate, checkpoint.
+"""The training loop, one for all strategies: batches, gradients, update, log, validate, checkpoint.
 
-The loop knows nothing of a setting but what `training/setting.py` declares. It owns the run's progress and is the only
-writer of the run folder, and only on the main process.
+The loop uses of a strategy only what `training/strategy.py` declares. It owns the run's progress and is the only writer
+of the run folder, and only on the main process.
 """
 
 import math
@@ -11,22 +11,21 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from dataset.loader import train_loader
+from dataset.loader import Batch, train_loader
 from training.device import runs_channels_last
 from training.distributed import Processes, under_torchrun
-from training.evaluate import Evaluator
 from training.evaluation import Evaluation
+from training.evaluator import Evaluator, Interrupted
 from training.loggers import Logger
 from training.run_folder import RunFolder
 from training.schedule import validation_due
-from training.setting import Batch, Setting, to_device
 from training.state import Progress, save_state
 from training.stop import StopRequest
+from training.strategy import Strategy, to_device
 from utils.config.schema.data import DataConfig
 from utils.config.schema.training import TrainingConfig
-from utils.console import LOGGER, progress
+from utils.console import LOGGER, progress_bar
 from utils.errors import Failure, Stopped
 from utils.files import save_json, save_tensors
 from utils.seed import random_states, restore_random_states
@@ -38,7 +37,7 @@ class Diverged(Failure):
 
 @dataclass
 class Meter:
-    """Means of the losses since the last log line, summed on the device so that the step never waits for it."""
+    """The losses since the last log line, summed on the device so that the step never waits for it."""
 
     sums: dict[str, Tensor] = field(default_factory=dict)
     steps: int = 0
@@ -53,47 +52,34 @@ class Meter:
         self.steps += 1
 
 
+@dataclass(kw_only=True)
 class Loop:
-    """Trains a setting until `training.iterations` optimizer steps are done.
+    """Trains until `training.iterations` optimizer steps are done.
 
-    Args:
-        setting: The way of training.
-        evaluator: Validates the setting's model.
+    Attributes:
+        strategy: The way of training.
+        evaluator: Validates the strategy's model.
         folder: Where the run writes.
         training, data: Config sections.
-        progress: Where the run stands; a fresh one starts at step 0.
-        random: Generators' states of a resumed run, one a process; None leaves the generators as they are.
-        loggers: Where figures go; empty on other processes than the main one.
+        progress: How far the run has come.
+        random: Generators' states of a resumed run, one per process; None leaves the generators as they are.
+        loggers: Where figures go; empty on all processes but the main one.
         processes: This process's place among those that train together.
         device: Where the networks are.
+        meter: The losses since the last log line.
     """
 
-    def __init__(
-        self,
-        *,
-        setting: Setting,
-        evaluator: Evaluator,
-        folder: RunFolder,
-        training: TrainingConfig,
-        data: DataConfig,
-        progress: Progress,
-        random: list[dict] | None,
-        loggers: list[Logger],
-        processes: Processes,
-        device: torch.device,
-    ) -> None:
-        self.setting = setting
-        self.evaluator = evaluator
-        self.folder = folder
-        self.training = training
-        self.data = data
-        self.progress = progress
-        self.random = random
-        self.loggers = loggers
-        self.processes = processes
-        self.device = device
-        self.channels_last = runs_channels_last(training.channels_last, device, trains=True)
-        self.meter = Meter()
+    strategy: Strategy
+    evaluator: Evaluator
+    folder: RunFolder
+    training: TrainingConfig
+    data: DataConfig
+    progress: Progress
+    random: list[dict] | None
+    loggers: list[Logger]
+    processes: Processes
+    device: torch.device
+    meter: Meter = field(default_factory=Meter)
 
     def run(self) -> Evaluation | None:
         """Train to the end.
@@ -105,17 +91,17 @@ class Loop:
             Stopped: A signal asked to stop; the state is saved.
             Diverged: A loss became NaN or infinite.
         """
-        streams = {name: iter(loader) for name, loader in self._loaders().items()}
+        streams = self._streams()
         if self.random is not None:  # last, because opening loaders draws random numbers
             restore_random_states(self.random[self.processes.rank])
-        self.setting.train()
+        self.strategy.train()
         result = None
         total = self.training.iterations
-        bar = progress(total=total, initial=self.progress.step, description="train", show=self.processes.is_main)
+        bar = progress_bar(total=total, initial=self.progress.step, description="train", show=self.processes.is_main)
         with StopRequest(patient=under_torchrun()) as stop, bar:
             if self._validation_was_missed():
                 result = self._validate(stop, {})
-            # Processes are not signalled at one moment: they go by what they last told each other, not by `stop`.
+            # Signals reach the processes at different moments: all act on the last exchanged flag, not on `stop`.
             stopping = self.processes.max_flag(stop.signal)
             while self.progress.step < total and not stopping:
                 batches = self._step(streams)
@@ -129,44 +115,47 @@ class Loop:
                     stopping = self.processes.max_flag(stop.signal)
                 if step % self.training.checkpoint_interval == 0 or step == total or stopping:
                     self._checkpoint()
-            if stopping and self.progress.step == 0:
-                raise Stopped(stopping, "stopped before the first step; nothing was saved")
             if stopping:
-                raise Stopped(stopping, f"stopped after step {self.progress.step}; --resume continues this run")
+                done = f"after step {self.progress.step}; --resume continues this run"
+                unsaved = "before the first step; nothing was saved"
+                raise Stopped(stopping, f"stopped {done if self.progress.step else unsaved}")
         if self.training.save_finished_model and self.processes.is_main:
-            save_tensors(self.folder.model(total), self.setting.model.state_dict())
+            save_tensors(self.folder.model(total), self.strategy.model.state_dict())
         return result
 
-    def _loaders(self) -> dict[str, DataLoader]:
-        """One endless loader for each stream, starting where the run stands."""
+    def _streams(self) -> dict[str, Iterator[Batch]]:
+        """Endless batches of each stream, from the run's position on."""
         return {
-            name: train_loader(
-                dataset,
-                batch_size=self.data.train_bs,
-                workers=self.training.n_workers,
-                seed=self.training.seed,
-                shuffle=self.training.shuffle_trainset,
-                start_batch=self.progress.batches.get(name, 0),
-                rank=self.processes.rank,
-                world_size=self.processes.world_size,
-                pin_memory=self.device.type == "cuda",
+            name: iter(
+                train_loader(
+                    dataset,
+                    batch_size=self.data.train_bs,
+                    workers=self.training.n_workers,
+                    seed=self.training.seed,
+                    shuffle=self.training.shuffle_trainset,
+                    start_batch=self.progress.batches.get(name, 0),
+                    rank=self.processes.rank,
+                    world_size=self.processes.world_size,
+                    pin_memory=self.device.type == "cuda",
+                )
             )
-            for name, dataset in self.setting.datasets.items()
+            for name, dataset in self.strategy.datasets.items()
         }
 
     def _step(self, streams: dict[str, Iterator[Batch]]) -> dict[str, Batch]:
         """One optimizer step; returns the last batch of every stream."""
         share = 1 / self.training.accumulate
+        channels_last = runs_channels_last(self.training.channels_last, self.device, trains=True)
         for _ in range(self.training.accumulate):
-            begun = time.perf_counter()
+            started = time.perf_counter()
             batches = {}
             for name, stream in streams.items():
-                batches[name] = to_device(next(stream), self.device, channels_last=self.channels_last)
+                batches[name] = to_device(next(stream), self.device, channels_last=channels_last)
                 self.progress.batches[name] = self.progress.batches.get(name, 0) + 1
-            self.meter.waited += time.perf_counter() - begun
-            self.meter.add(self.setting.backward(batches, step=self.progress.step + 1, share=share))
+            self.meter.waited += time.perf_counter() - started
+            self.meter.add(self.strategy.backward(batches, step=self.progress.step + 1, share=share))
             self.meter.images += self.data.train_bs * self.processes.world_size
-        self.setting.update()
+        self.strategy.update()
         self.progress.step += 1
         return batches
 
@@ -175,7 +164,7 @@ class Loop:
         values = self._mean_losses()
         meter, self.meter = self.meter, Meter()
         seconds = time.perf_counter() - meter.started
-        values |= self.setting.learning_rates()
+        values |= self.strategy.learning_rates()
         values["time/seconds_per_step"] = seconds / max(1, meter.steps / self.training.accumulate)
         values["time/images_per_second"] = meter.images / seconds
         values["time/data_share"] = meter.waited / seconds
@@ -192,7 +181,7 @@ class Loop:
             logger.log(self.progress.step, values)
 
     def _mean_losses(self) -> dict[str, float]:
-        """Means since the last report, the same on every process; the only thing in training to wait for the device.
+        """Means since the last report, the same on every process; the only place in training that waits for the device.
 
         Raises:
             Diverged: One of them is NaN or infinite.
@@ -220,10 +209,11 @@ class Loop:
     def _validate(self, stop: StopRequest, batches: dict[str, Batch]) -> Evaluation | None:
         """Validate, log, and keep the weights if they are the best so far."""
         self._mean_losses()  # a diverged network must not replace anything
-        begun = time.perf_counter()
-        result = self.evaluator.run(self.setting.model, should_stop=lambda: bool(stop.signal))
-        if result is None:
-            self.setting.train()
+        started = time.perf_counter()
+        try:
+            result = self.evaluator.run(self.strategy.model, should_stop=lambda: bool(stop.signal))
+        except Interrupted:
+            self.strategy.train()
             return None
         step = self.progress.step
         self.progress.validated = step
@@ -235,23 +225,23 @@ class Loop:
             LOGGER.info("validation after step %d: %s%s", step, result.summary(), "  (best so far)" if is_best else "")
             save_json(self.folder.metrics, result.as_json(step))
             if is_best and self.training.save_model:
-                save_tensors(self.folder.best_model, self.setting.model.state_dict())
-            model, logged = self.setting.model, self.data.n_train_logged
+                save_tensors(self.folder.best_model, self.strategy.model.state_dict())
+            model, logged = self.strategy.model, self.data.n_train_logged
             result.panels |= self.evaluator.training_panels(model, batches, logged)
-            result.panels |= self.setting.panels(batches, logged)
+            result.panels |= self.strategy.panels(batches, logged)
             result.write_panels(self.folder.panels, step)
             for logger in self.loggers:
                 logger.log(step, result.flat())
                 logger.log_panels(step, result.panels)
-        self.setting.train()
-        self.meter.started += time.perf_counter() - begun  # validation time is not training time
+        self.strategy.train()
+        self.meter.started += time.perf_counter() - started  # validation time is not training time
         return result
 
     def _checkpoint(self) -> None:
-        """Write the whole state; every process gives its random generators, the main one writes."""
+        """Write the whole state, with the random generators of every process."""
         self._mean_losses()  # a diverged network must not replace anything
         random = self.processes.gather(random_states())
         self.progress.world_size = self.processes.world_size
         if self.processes.is_main:
-            save_state(self.folder.resume, progress=self.progress, setting=self.setting.state_dict(), random=random)
+            save_state(self.folder.resume, progress=self.progress, strategy=self.strategy.state_dict(), random=random)
         self.processes.barrier()

@@ -9,8 +9,6 @@ from torch.optim import Optimizer
 
 from utils.errors import UserError
 
-DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-
 
 class Precision:
     """Autocast for the forward pass, and the gradient scaler that float16 needs.
@@ -27,16 +25,16 @@ class Precision:
             )
         self.device = device
         self.use_amp = use_amp
-        self.dtype = DTYPES[amp_dtype] if use_amp else torch.float32
+        half = torch.float16 if amp_dtype == "float16" else torch.bfloat16
+        self.dtype = half if use_amp else torch.float32
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
 
     def autocast(self) -> AbstractContextManager:
         """The context in which networks run forward."""
-        return torch.autocast(self.device.type, dtype=DTYPES["bfloat16"] if not self.use_amp else self.dtype,
-                              enabled=self.use_amp)  # fmt: skip
+        return torch.autocast(self.device.type, dtype=self.dtype if self.use_amp else None, enabled=self.use_amp)
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of `loss`, scaled where float16 asks for it."""
+        """Add the gradients of `loss`, scaled for float16."""
         self.scaler.scale(loss).backward()
 
     def clip(self, optimizer: Optimizer, max_norm: float | None) -> None:
@@ -50,7 +48,7 @@ class Precision:
         """One optimizer step; skipped by the scaler when float16 gradients overflowed."""
         if any(parameter.grad is not None for group in optimizer.param_groups for parameter in group["params"]):
             self.scaler.step(optimizer)
-        else:  # a discriminator before adaptation starts: nothing to do, which the scaler takes for a mistake
+        else:  # a discriminator before adaptation starts, which the scaler would refuse to step
             optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:

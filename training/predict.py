@@ -1,6 +1,6 @@
-"""Predictions on one's own images: every task's map at the image's own size, as files people can open.
+"""Predictions on one's own images: every task's map at the image's own size, as files that people can open.
 
-Reading and resizing the next images and writing the last results overlap with the network in a few threads.
+A few threads read the next images and write the last results while the network runs.
 """
 
 import glob
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +22,10 @@ from dataset.transform import rgb_to_tensor
 from training.build import build_network
 from training.device import choose_device, runs_channels_last
 from training.precision import Precision
-from training.setting import to_device
+from training.strategy import to_device
 from training.tasks import build_tasks, decode_final
 from utils.config.load import Experiment
-from utils.console import LOGGER, progress
+from utils.console import LOGGER, progress_bar
 from utils.errors import UserError
 from utils.files import write_atomically
 from utils.visualize import panel, write_png
@@ -36,7 +37,7 @@ AHEAD = 4  # images read before they are needed
 
 @dataclass(frozen=True)
 class Input:
-    """One image to predict and the path, without suffix, that its results begin with."""
+    """One image to predict, and the start of the paths of its results."""
 
     path: Path
     target: Path
@@ -54,9 +55,9 @@ def predict(
     """Write predictions for images, folders of images and globs.
 
     Per image `<stem>_semseg.png` (train ids), `_semseg_color.png`, `_depth.png` (16 bit, metres * 256),
-    `_depth_color.png`, `_normals.png`, `_edges.png` and `_panel.png`, for the tasks the network has, at the image's
-    own size; with `raw`, `<stem>.npz` with each task's final output as the network gave it, float32 [C, h, w] at the
-    config's size. A folder's sub-folders are kept below `output`.
+    `_depth_color.png`, `_normals.png`, `_edges.png` and `_panel.png`, for the tasks of the network, at the image's own
+    size; with `raw`, `<stem>.npz` with the network's final output for each task, float32 [C, h, w] at the config's
+    size. A folder's sub-folders are kept below `output`.
 
     Raises:
         UserError: No image, two that would write the same files, one that cannot be read, weights that do not fit.
@@ -65,7 +66,7 @@ def predict(
     jobs = find_inputs(inputs, output)
     predictor = Predictor(experiment, weights=weights, device=chosen)
     LOGGER.info("predicting %d image(s) with %s on %s", len(jobs), weights, chosen)
-    bar = progress(total=len(jobs), description="predict", unit="image")
+    bar = progress_bar(total=len(jobs), description="predict", unit="image")
     with ThreadPoolExecutor(THREADS) as pool, bar:
         writing: deque[Future] = deque()
         for job, image, resized in _read_ahead(pool, jobs, predictor.size):
@@ -80,7 +81,7 @@ def predict(
 
 
 def find_inputs(inputs: Sequence[str], output: Path) -> list[Input]:
-    """The images that files, folders (with all below them) and globs name.
+    """The images that files, folders (searched recursively) and globs name.
 
     Raises:
         UserError: An input that names nothing, or two images whose results would have the same name.
@@ -99,15 +100,15 @@ def find_inputs(inputs: Sequence[str], output: Path) -> list[Input]:
             found += [Input(p, output / p.stem) for p in files]
             if not files:
                 raise UserError(f"--predict {name}: no such file, folder or glob match")
-    seen: dict[Path, Path] = {}
+    sources: dict[Path, Path] = {}
     for job in found:
-        if job.target in seen and seen[job.target] != job.path:
+        other = sources.setdefault(job.target, job.path)
+        if other != job.path:
             raise UserError(
-                f"--predict: {seen[job.target]} and {job.path} would both be written to {job.target}_*; rename one or "
-                "predict them into different folders"
+                f"--predict: {other} and {job.path} would both be written to {job.target}_*; rename one or predict "
+                "them into different folders"
             )
-        seen[job.target] = job.path
-    return [Input(path, target) for target, path in seen.items()]
+    return [Input(path, target) for target, path in sources.items()]
 
 
 def read_image(path: Path) -> Image.Image:
@@ -166,9 +167,8 @@ class Predictor:
         try:
             job.target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(
-                f"{job.target.parent}: cannot be created ({error.strerror}); choose another --output"
-            ) from error
+            message = f"{job.target.parent}: cannot be created ({error.strerror}); choose another --output"
+            raise UserError(message) from error
 
         def save(suffix: str, picture: np.ndarray) -> None:
             write_png(job.target.with_name(f"{job.target.name}_{suffix}.png"), picture)
@@ -181,28 +181,25 @@ class Predictor:
                 save(suffix, picture)
         save("panel", panel([cells]))
         if raw_maps is not None:
-            arrays = {task: tensor.numpy() for task, tensor in raw_maps.items()}
-            write_atomically(
-                job.target.with_name(job.target.name + ".npz"), lambda file: np.savez_compressed(file, **arrays)
-            )
+            arrays: dict[str, Any] = {task: tensor.numpy() for task, tensor in raw_maps.items()}
+            path = job.target.with_name(job.target.name + ".npz")
+            write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
 
 
 def _read_ahead(
     pool: ThreadPoolExecutor, jobs: Sequence[Input], size: tuple[int, int]
 ) -> Iterator[tuple[Input, Image.Image, Tensor]]:
     """Yield every job with its image and the image resized for the network, reading a few ahead."""
+    height, width = size
 
-    def load(job: Input) -> tuple[Image.Image, Tensor]:
+    def load(job: Input) -> tuple[Input, Image.Image, Tensor]:
         image = read_image(job.path)
-        height, width = size
-        return image, rgb_to_tensor(resize_rgb(image, width=width, height=height))  # [3, h, w]
+        return job, image, rgb_to_tensor(resize_rgb(image, width=width, height=height))  # [3, h, w]
 
-    pending: deque[tuple[Input, Future]] = deque()
-    remaining = iter(jobs)
-    while True:
-        while len(pending) < AHEAD and (job := next(remaining, None)) is not None:
-            pending.append((job, pool.submit(load, job)))
-        if not pending:
-            return
-        job, future = pending.popleft()
-        yield job, *future.result()
+    pending: deque[Future] = deque()
+    for job in jobs:
+        pending.append(pool.submit(load, job))
+        if len(pending) >= AHEAD:
+            yield pending.popleft().result()
+    for future in pending:
+        yield future.result()

@@ -1,4 +1,4 @@
-"""The runs a user starts: train, evaluate. Each builds what it needs, in the order in which mistakes show earliest."""
+"""The runs a user starts: train, evaluate. Each builds its parts in the order that reveals mistakes earliest."""
 
 import shutil
 import tempfile
@@ -9,37 +9,37 @@ from pathlib import Path
 from typing import Any
 
 from models.weights import read_weights
-from training.build import build_evaluator, build_network, build_setting
+from training.build import build_evaluator, build_network, build_strategy
 from training.device import choose_device, set_switches
 from training.distributed import Processes
 from training.loggers import JsonLinesLogger, Logger
 from training.loop import Loop
 from training.run_folder import RunFolder, experiment_folder, latest_run_folder, new_run_folder
 from training.run_record import open_session, recorded
-from training.setting import Setting
 from training.state import Progress, State, load_state
-from utils.config.load import Experiment, changed_keys, save_config
-from utils.config.yaml_io import read_mapping
+from training.strategy import Strategy
+from utils.config.load import Experiment, changed_keys
+from utils.config.yaml_io import read_mapping, write_mapping
 from utils.console import LOGGER
 from utils.errors import UserError
 from utils.files import save_json
 from utils.seed import seed_everything
 
-# What `--debug` changes of the section `training`: of all that would be thrown away, only the whole state is written.
+# What `--debug` changes in the section `training`: of the files that would be deleted, only the state is written.
 DEBUG = {"iterations": 1, "save_model": False, "save_finished_model": False}
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says about a run, beside its experiment file.
+    """The options of a run besides its experiment file.
 
     Attributes:
         device: Name of the device; None chooses.
         project: W&B project; None turns W&B off.
         resume: Continue the newest run of this experiment.
         debug: One training step and one validation batch, no run folder kept.
-        weights: File that training starts from; None: from pretrained ones, as the config says.
-        partial: The tasks of `weights` may be others than the experiment's.
+        weights: File that training starts from; None: pretrained ones, as the config says.
+        partial: The tasks of `weights` may differ from the experiment's.
     """
 
     device: str | None = None
@@ -51,7 +51,7 @@ class Options:
 
 
 def train(experiment: Experiment, options: Options, processes: Processes) -> None:
-    """Train an experiment from the start or, with `resume`, from where its newest run stands.
+    """Train an experiment from the start or, with `resume`, from the state of its newest run.
 
     Called on all processes that train together.
 
@@ -64,11 +64,11 @@ def train(experiment: Experiment, options: Options, processes: Processes) -> Non
     set_switches(device, benchmark=config.training.benchmark, detect_anomaly=config.training.detect_anomaly)
     session = open_session(device=device, processes=processes.world_size, weights=options.weights)
     weights = read_weights(options.weights) if options.weights else None
-    # Found once, for all processes to read the same
+    # Found once, so that all processes read the same
     folder = processes.from_main(latest_run_folder(experiment) if options.resume and processes.is_main else None)
     state = load_state(folder.resume) if folder else None
     seed_everything(config.training.seed)  # the same first weights on every process
-    setting, evaluator = build_setting(
+    strategy, evaluator = build_strategy(
         experiment,
         device,
         processes,
@@ -77,7 +77,7 @@ def train(experiment: Experiment, options: Options, processes: Processes) -> Non
         partial=options.partial,
         debug=options.debug,
     )
-    progress, random = (Progress(), None) if state is None else _restore(state, setting, experiment, folder, processes)
+    progress, random = (Progress(), None) if state is None else _restore(state, strategy, experiment, folder, processes)
     seed_everything(config.training.seed + processes.rank)  # from here on a seed per process, so that dropout differs
     with (
         _run_folder(experiment, folder, progress, processes, debug=options.debug) as folder,
@@ -86,7 +86,7 @@ def train(experiment: Experiment, options: Options, processes: Processes) -> Non
     ):
         LOGGER.info("%s %s on %s: %s", "resuming" if state else "training", experiment.name, device, folder.path)
         loop = Loop(
-            setting=setting,
+            strategy=strategy,
             evaluator=evaluator,
             folder=folder,
             training=config.training.model_copy(update=DEBUG) if options.debug else config.training,
@@ -104,15 +104,30 @@ def train(experiment: Experiment, options: Options, processes: Processes) -> Non
 
 
 def _restore(
-    state: State, setting: Setting, experiment: Experiment, folder: RunFolder, processes: Processes
+    state: State, strategy: Strategy, experiment: Experiment, folder: RunFolder, processes: Processes
 ) -> tuple[Progress, list[dict[str, Any]] | None]:
-    """Take up the state of a run; returns its progress and its generators' states, where they still fit."""
-    progress, setting_state, random = state
-    _warn_of_changes(experiment, folder)
-    setting.load_state_dict(setting_state)
+    """Restore the state of a run; returns its progress and its generators' states.
+
+    A resumed run may mix two configs, hence the warning. With another number of processes it cannot continue exactly:
+    it continues with other batches, near the image where the run stopped, and with new generators.
+    """
+    progress, strategy_state, random = state
+    changed = changed_keys(read_mapping(folder.config), experiment.raw) if folder.config.exists() else []
+    if changed:
+        LOGGER.warning(
+            "--resume: the config differs from %s in %s; the run continues with the new one, except for learning "
+            "rates, which the checkpoint brings", folder.config, ", ".join(changed),
+        )  # fmt: skip
+    strategy.load_state_dict(strategy_state)
     if progress.world_size == processes.world_size:
         return progress, random
-    _change_world_size(progress, processes, allowed=experiment.config.training.allow_world_size_change)
+    if not experiment.config.training.allow_world_size_change:
+        raise UserError(
+            f"--resume: the run trained on {progress.world_size} process(es), this is {processes.world_size}; start "
+            f"{progress.world_size}, or accept other batches with --set training.allow_world_size_change=true"
+        )
+    for name, batches in progress.batches.items():
+        progress.batches[name] = batches * progress.world_size // processes.world_size
     return progress, None
 
 
@@ -120,10 +135,13 @@ def _restore(
 def _run_folder(
     experiment: Experiment, resumed: RunFolder | None, progress: Progress, processes: Processes, *, debug: bool
 ) -> Iterator[RunFolder]:
-    """The folder of the run; gone afterwards if it holds nothing to keep: of a debug run, of one without a step."""
+    """The folder of the run; removed afterwards if it holds nothing to keep: after a debug run or no step at all."""
     folder = resumed
     if folder is None:
-        folder = processes.from_main(_new_folder(experiment, debug=debug) if processes.is_main else None)
+        if processes.is_main:
+            temporary = RunFolder(Path(tempfile.mkdtemp(prefix="densemtl-debug-"))) if debug else None
+            folder = temporary or new_run_folder(experiment)
+        folder = processes.from_main(folder)
     try:
         yield folder
     finally:
@@ -131,40 +149,15 @@ def _run_folder(
             shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def _new_folder(experiment: Experiment, *, debug: bool) -> RunFolder:
-    return RunFolder(Path(tempfile.mkdtemp(prefix="densemtl-debug-"))) if debug else new_run_folder(experiment)
-
-
-def _change_world_size(progress: Progress, processes: Processes, *, allowed: bool) -> None:
-    """Go on with other batches from about the image where the run stands, as it goes on exactly only as it began."""
-    if not allowed:
-        raise UserError(
-            f"--resume: the run trained on {progress.world_size} process(es), this is {processes.world_size}; start "
-            f"{progress.world_size}, or accept other batches with --set training.allow_world_size_change=true"
-        )
-    for name, batches in progress.batches.items():
-        progress.batches[name] = batches * progress.world_size // processes.world_size
-
-
-def _warn_of_changes(experiment: Experiment, folder: RunFolder) -> None:
-    """Say in what the config differs from the one the run was started with, since a resumed run may mix both."""
-    changed = changed_keys(read_mapping(folder.config), experiment.raw) if folder.config.exists() else []
-    if changed:
-        LOGGER.warning(
-            "--resume: the config differs from %s in %s; the run goes on with the new one, except for learning rates, "
-            "which the checkpoint brings", folder.config, ", ".join(changed),
-        )  # fmt: skip
-
-
 @contextmanager
 def _loggers(
     experiment: Experiment, folder: RunFolder, options: Options, progress: Progress, processes: Processes
 ) -> Iterator[list[Logger]]:
-    """The main process's loggers: the log file and, unless it is off, W&B; the others have none."""
+    """The loggers of the main process: the log file and, unless it is off, W&B; the other processes have none."""
     if not processes.is_main:
         yield []
         return
-    save_config(experiment.raw, folder.config)
+    write_mapping(experiment.raw, folder.config)
     with ExitStack() as opened:
         loggers: list[Logger] = [opened.enter_context(closing(JsonLinesLogger(folder.log, start_step=progress.step)))]
         if options.project is not None and not options.debug:
@@ -183,7 +176,7 @@ def _loggers(
 
 
 def evaluate(experiment: Experiment, weights: Path, options: Options, processes: Processes) -> None:
-    """Benchmark weights on the validation split; writes figures, config, record and panels to its own folder.
+    """Benchmark weights on the validation split; figures, config, record and panels go to a new run folder.
 
     Called on all processes that share the images.
 
@@ -205,7 +198,7 @@ def evaluate(experiment: Experiment, weights: Path, options: Options, processes:
         if not options.debug:
             folder = new_run_folder(experiment, evaluation=True)
             with recorded(folder.record, session):
-                save_config(experiment.raw, folder.config)
+                write_mapping(experiment.raw, folder.config)
                 save_json(folder.metrics, result.as_json(step=None))
                 result.write_panels(folder.panels, step=None)
             LOGGER.info("done: %s", folder.path)

@@ -1,4 +1,4 @@
-"""The folder of a run: where it is, what its files are called, and how `--resume` and `--weights` find them again.
+"""The folder of a run: where it is, how its files are named, and how `--resume` and `--weights` find them again.
 
 Layout: `<LOG_DIR>/<dataset>/<config-name>/s<seed>/<YYYY-MM-DD_HH-MM-SS>/`, with `eval/` before the config name when a
 run only evaluates; for domain adaptation `<dataset>` is `<source>2<target>`.
@@ -6,7 +6,6 @@ run only evaluates; for domain adaptation `<dataset>` is `<source>2<target>`.
 
 import os
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -17,45 +16,24 @@ from utils.files import make_folder
 MAX_LISTED = 8  # entries of a folder without weights
 
 
-@dataclass(frozen=True)
 class RunFolder:
     """The files of one run."""
 
-    path: Path
-
-    @property
-    def config(self) -> Path:
-        return self.path / RUN_CONFIG
-
-    @property
-    def log(self) -> Path:
-        return self.path / "log.jsonl"
-
-    @property
-    def record(self) -> Path:
-        return self.path / "run.json"
-
-    @property
-    def metrics(self) -> Path:
-        return self.path / "metrics.json"
-
-    @property
-    def resume(self) -> Path:
-        return self.path / "resume.pkl"
-
-    @property
-    def best_model(self) -> Path:
-        return self.path / "best_model.pkl"
-
-    @property
-    def panels(self) -> Path:
-        return self.path / "panels"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / RUN_CONFIG
+        self.log = path / "log.jsonl"
+        self.record = path / "run.json"
+        self.metrics = path / "metrics.json"
+        self.resume = path / "resume.pkl"
+        self.best_model = path / "best_model.pkl"
+        self.panels = path / "panels"
 
     def model(self, step: int) -> Path:
         return self.path / f"model_{step}.pkl"
 
     def weights(self) -> Path | None:
-        """The best weights, else those of the last step there are; None without any."""
+        """The best weights, or else the latest; None if there are none."""
         if self.best_model.is_file():
             return self.best_model
         names = (re.fullmatch(r"model_(\d+)\.pkl", path.name) for path in self.path.iterdir())
@@ -64,9 +42,9 @@ class RunFolder:
 
 
 def find_weights(path: Path) -> Path:
-    """The weights file that a path means: itself or, of a run folder, its best weights, else its last.
+    """The weights file that a path names: itself or, for a run folder, its best weights, or else its latest.
 
-    A path that is not there is looked for under the folder `$MODELS`.
+    A path that does not exist is searched under the folder `$MODELS`.
 
     Raises:
         UserError: There is none; lists what was tried, or what the folder holds.
@@ -104,7 +82,7 @@ def experiment_folder(experiment: Experiment, *, evaluation: bool = False) -> Pa
 
 
 def new_run_folder(experiment: Experiment, *, evaluation: bool = False) -> RunFolder:
-    """Create the folder of a run that starts now; two that start in the same second get folders of their own."""
+    """Create the folder of a run that starts now; runs that start in the same second get separate folders."""
     parent = experiment_folder(experiment, evaluation=evaluation)
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     for suffix in ("", *(f"_{n}" for n in range(1, 1000))):

@@ -58,29 +58,26 @@ def open_session(*, device: torch.device, processes: int, weights: Path | None) 
 
 @contextmanager
 def recorded(path: Path, session: dict[str, Any]) -> Iterator[None]:
-    """While entered, the session is written to `path` as one that goes on; afterwards with how it ended.
+    """Write the session to `path` as running, and again when the context ends, with its outcome.
 
     Raises:
         UserError: The file cannot be written, or holds something else.
     """
-    sessions = [*_earlier(path), session]
-    save_json(path, {"sessions": sessions})
+    try:
+        earlier = json.loads(path.read_text())["sessions"] if path.exists() else []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: cannot be read as the record of a run's sessions; remove or rename it") from error
+    record = {"sessions": [*earlier, session]}
+    save_json(path, record)
     try:
         yield
     except BaseException as error:
         session |= {"end": _now(), "outcome": type(error).__name__}
-        with suppress(UserError):  # what ended the run is to be heard of, not what then went wrong
-            save_json(path, {"sessions": sessions})
+        with suppress(UserError):  # must not hide the error that ended the run
+            save_json(path, record)
         raise
     session |= {"end": _now(), "outcome": "done"}
-    save_json(path, {"sessions": sessions})
-
-
-def _earlier(path: Path) -> list[dict[str, Any]]:
-    try:
-        return json.loads(path.read_text())["sessions"] if path.exists() else []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read as the record of a run's sessions; remove or rename it") from error
+    save_json(path, record)
 
 
 def _now() -> str:

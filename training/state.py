@@ -1,8 +1,8 @@
-"""The state of a run: everything that changes while it trains, saved whole and loaded whole.
+"""The state of a run: everything that changes during training, saved and loaded as a whole.
 
-Networks, optimizers, schedulers and the precision's scaler belong to the setting; this module adds the step, the best
-score, the position in every data stream, the generators' states and the id of the W&B run. A state holds only tensors
-and plain Python types, so `torch.load(weights_only=True)` reads it and loading never runs code.
+The strategy brings networks, optimizers, schedulers and the gradient scaler; this module adds the progress and the
+generators' states. A state holds only tensors and plain Python types, so that loading (`weights_only=True`) never runs
+code.
 """
 
 import pickle
@@ -17,7 +17,7 @@ from utils.errors import UserError
 from utils.files import save_tensors
 
 FORMAT = 2
-# Progress, the setting's state, the generators' states of every process
+# Progress, the strategy's state, the generators' states of every process
 State = tuple["Progress", dict[str, Any], list[dict[str, Any]]]
 
 
@@ -42,9 +42,9 @@ class Progress:
     world_size: int = 1
 
 
-def save_state(path: Path, *, progress: Progress, setting: dict[str, Any], random: list[dict[str, Any]]) -> None:
+def save_state(path: Path, *, progress: Progress, strategy: dict[str, Any], random: list[dict[str, Any]]) -> None:
     """Write the whole state atomically; `random` holds the generators' states of every process."""
-    save_tensors(path, {"format": FORMAT, "progress": asdict(progress), "setting": setting, "random": random})
+    save_tensors(path, {"format": FORMAT, "progress": asdict(progress), "strategy": strategy, "random": random})
 
 
 def load_state(path: Path) -> State:
@@ -56,8 +56,9 @@ def load_state(path: Path) -> State:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if state["format"] != FORMAT:
-            raise UserError(f"{path}: run state of format {state['format']}, this version reads {FORMAT}")
-        return Progress(**state["progress"]), state["setting"], state["random"]
+            found = state["format"]
+            raise UserError(f"{path}: run state of format {found}, not {FORMAT}; start again without --resume")
+        return Progress(**state["progress"]), state["strategy"], state["random"]
     except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError, KeyError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(

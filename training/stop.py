@@ -5,11 +5,11 @@ from types import FrameType, TracebackType
 
 
 class StopRequest:
-    """While entered, SIGINT and SIGTERM are remembered; a second one ends the process at once.
+    """While entered, SIGINT and SIGTERM are remembered; a second one ends the process immediately.
 
     Args:
-        patient: A second one changes nothing. For processes of `torchrun`, which passes on the signals it gets: where a
-            scheduler signals a whole job, they arrive twice.
+        patient: Ignore further signals. `torchrun` forwards the signals it gets, so that they arrive twice where a
+            scheduler signals a whole job.
 
     Attributes:
         signal: Number of the signal received, 0 for none.

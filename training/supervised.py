@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
+from dataset.base import DenseDataset
+from dataset.loader import Batch
 from loss.multitask import MultiTaskLoss
-from training.setting import Batch, Engine, Setting, detached
+from models.network import Predictions
+from training.strategy import Engine, Strategy, detached
 
 
-class Supervised(Setting):
+class Supervised(Strategy):
     """Forward, loss, backward.
 
     Args:
@@ -24,9 +26,9 @@ class Supervised(Setting):
         self,
         *,
         model: nn.Module,
-        forward: Callable[[Tensor], dict[str, dict[int, Tensor]]],
+        forward: Callable[[Tensor], Predictions],
         loss: MultiTaskLoss,
-        dataset: Dataset,
+        dataset: DenseDataset,
         engine: Engine,
     ) -> None:
         super().__init__(model=model, datasets={"source": dataset}, engine=engine)

@@ -1,8 +1,8 @@
-"""The predictor any model must beat: the same answer for every image.
+"""The predictor that any model must beat: the same answer for every image.
 
 `python -m training.trivial --base B --config C [--metrics METRICS_JSON]` learns the majority class, the median depth
-and the mean normal of the training images (and that there is no edge), measures them on the validation split with the
-very code that measures networks, and prints them, beside the figures of a model where its `metrics.json` is given.
+and the mean normal of the training images (and that there is no edge), evaluates them as networks are, and prints the
+figures, beside those of a model if its `metrics.json` is given.
 """
 
 import argparse
@@ -27,12 +27,7 @@ from utils.console import setup_console
 
 
 class ConstantNetwork(nn.Module):
-    """Predicts the same value everywhere, in the units of a network.
-
-    Args:
-        values: Per task the prediction of one pixel, [C].
-        scales: Per task the scales to predict.
-    """
+    """Predicts the same value everywhere: `values` [C] of each task, in the units of a network, at its `scales`."""
 
     def __init__(self, *, values: Mapping[str, Tensor], scales: Mapping[str, Sequence[int]]) -> None:
         super().__init__()
@@ -51,7 +46,8 @@ class ConstantNetwork(nn.Module):
 def constant_answers(experiment: Experiment, tasks: Mapping[str, Task]) -> dict[str, Tensor]:
     """The best constant prediction of every task, learned from the training images, in the units of a network."""
     config = experiment.config
-    files = config.data.source.model_copy(update={"prepared": None})  # which need not hold the maps of training images
+    # From the original files: prepared data need not hold the maps of training images.
+    files = config.data.source.model_copy(update={"prepared": None})
     dataset = open_dataset(experiment, dataset_use(config, files, split="train", training=False))
     summaries: dict[str, list[Tensor]] = {name: [] for name in tasks}
     for batch in eval_loader(dataset, batch_size=config.data.valid_bs, workers=config.training.n_workers):
@@ -63,13 +59,12 @@ def constant_answers(experiment: Experiment, tasks: Mapping[str, Task]) -> dict[
 def evaluate_trivial(experiment: Experiment) -> Evaluation:
     """Measure the constant prediction on the validation split."""
     evaluator = build_evaluator(experiment, torch.device("cpu"), Processes())
-    scales = {task: section.kwargs.scales for task, section in experiment.config.setup.loss.tasks.items()}
     answers = constant_answers(experiment, evaluator.tasks)
-    return evaluator.run(ConstantNetwork(values=answers, scales=scales))
+    return evaluator.run(ConstantNetwork(values=answers, scales=evaluator.scales))
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Do what the command line asks."""
+    """Print the table that the command line asks for."""
     setup_console()
     experiment = chosen_experiment(arguments, purpose="evaluate")
     columns = {"trivial": [headlines(evaluate_trivial(experiment).metrics)]}
@@ -79,7 +74,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    """Command line; gives the exit status."""
+    """The command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m training.trivial", description=__doc__.split("\n\n")[0])
     add_experiment_options(parser)
     parser.add_argument("--metrics", type=Path, help="metrics.json of a model to compare with")

@@ -6,24 +6,26 @@ segmentation that of 3-Ways (Hoyer et al., CVPR 2021). Images without labels tra
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from dataset.base import DenseDataset
+from dataset.loader import Batch
 from loss.multitask import MultiTaskLoss
 from loss.photometric import PhotometricLoss, PhotometricView
 from models.feature_distance import FeatureDistance
+from models.network import Predictions
 from models.video_depth import VideoDepth
-from training.setting import Batch, Engine, Setting, detached
+from training.panels import to_numpy
+from training.strategy import Engine, Strategy, detached
 from utils.visualize import color_depth, color_disparity, color_image, color_mask, panel
 
 TASK = "disp"
 
 
-class VideoDepthTraining(Setting):
+class VideoDepthTraining(Strategy):
     """One pass of the network over the image, of the pose network over its neighbours, one backward.
 
     Args:
@@ -31,22 +33,24 @@ class VideoDepthTraining(Setting):
         forward: Its `forward_video`, or the compiled form of it.
         loss: Losses of the labelled tasks.
         photometric: The loss of disparity.
-        feature_distance: Keeps the encoder near its ImageNet features; None does without.
-        uncropped_pose: The pose network sees the frames before the crop (`frame_<o>_pose`), as 3-Ways offers.
+        feature_distance: Keeps the encoder near its ImageNet features; may be None.
+        uncropped_pose: Whether the pose network sees the frames before the crop, an option of 3-Ways.
         dataset: Training images with their neighbours.
-        engine: Optimizer and what goes with it.
+        engine: See `Strategy`.
     """
+
+    model: VideoDepth
 
     def __init__(
         self,
         *,
         model: VideoDepth,
-        forward: Callable[..., Any],
+        forward: Callable[[Tensor, dict[int, Tensor]], tuple[Predictions, dict[int, Tensor], Tensor]],
         loss: MultiTaskLoss,
         photometric: PhotometricLoss,
         feature_distance: FeatureDistance | None,
         uncropped_pose: bool = False,
-        dataset: Dataset,
+        dataset: DenseDataset,
         engine: Engine,
     ) -> None:
         super().__init__(model=model, datasets={"source": dataset}, engine=engine)
@@ -76,16 +80,16 @@ class VideoDepthTraining(Setting):
         return detached(losses)
 
     def _frames(self, batch: Batch) -> dict[int, Tensor]:
-        """The augmented frames [B, 3, h, w] by offset, cropped or not, as the pose network sees them."""
+        """The augmented frames [B, 3, h, w] by offset, cropped or not: the input of the pose network."""
         return {offset: batch[f"frame_{offset}_{self.pose_frames}"] for offset in self.model.frame_ids}
 
     @torch.inference_mode()
-    def panels(self, batches: Mapping[str, Batch], wanted: int) -> dict[str, np.ndarray]:
+    def panels(self, batches: Mapping[str, Batch], n_samples: int) -> dict[str, np.ndarray]:
         """Disparity, warped neighbours, error and automask of the first samples of the last training batch."""
         batch = batches.get("source")
-        if batch is None or not wanted:
+        if batch is None or not n_samples:
             return {}
-        batch = {name: value[:wanted] for name, value in batch.items()}
+        batch = {name: value[:n_samples] for name, value in batch.items()}
         self.model.eval()
         with self.precision.autocast():
             predictions, transforms, _ = self.model.forward_video(batch["image"], self._frames(batch))
@@ -98,19 +102,16 @@ class VideoDepthTraining(Setting):
 
 
 def _view_panel(batch: Batch, view: PhotometricView, disparity: Tensor, index: int) -> np.ndarray:
-    """What the photometric loss compares for one sample."""
+    """The images that the photometric loss compares, for one sample."""
 
-    def array(tensor: Tensor) -> np.ndarray:
-        return tensor[index].float().cpu().numpy()
-
-    target = array(batch["frame_0"])
-    depth = array(view.depth)[0]
+    target = to_numpy(batch["frame_0"][index])
     top = [
         ("image", color_image(target)),
-        ("disparity", color_disparity(array(disparity)[0])),
-        ("depth (up to scale)", color_depth(depth)),
-        ("trained pixels", color_mask(target, array(view.automask)[0].astype(bool))),
+        ("disparity", color_disparity(to_numpy(disparity[index, 0]))),
+        ("depth (up to scale)", color_depth(to_numpy(view.depth[index, 0]))),
+        ("trained pixels", color_mask(target, to_numpy(view.automask[index, 0]).astype(bool))),
     ]
-    bottom = [(f"frame {offset:+d}, warped", color_image(array(frame))) for offset, frame in view.warped.items()]
-    bottom.append(("photometric error", color_disparity(array(view.error)[0])))
+    warped = view.warped.items()
+    bottom = [(f"frame {offset:+d}, warped", color_image(to_numpy(frame[index]))) for offset, frame in warped]
+    bottom.append(("photometric error", color_disparity(to_numpy(view.error[index, 0]))))
     return panel([top, bottom])

@@ -1,4 +1,4 @@
-"""Weights & Biases: figures, pictures and configuration of a run. The only module that knows wandb.
+"""Weights & Biases: figures, pictures and configuration of a run. The only module that imports wandb.
 
 Without network or login the run is recorded offline (`wandb sync` sends it later) after one warning.
 """
@@ -28,7 +28,7 @@ class WandbLogger:
     """
 
     def __init__(self, *, project: str, name: str, folder: Path, config: dict[str, Any], run_id: str | None) -> None:
-        def start(mode: str | None) -> Any:
+        def start(mode: Any) -> Any:
             return wandb.init(
                 project=project,
                 name=name,

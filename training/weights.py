@@ -1,4 +1,4 @@
-"""Weights into networks: strictly, or as far as they fit, to start a training with other classes or other tasks."""
+"""Load weights into networks: strictly, or as far as they fit, to start a training with other classes or tasks."""
 
 from collections.abc import Iterable, Mapping
 
@@ -18,14 +18,14 @@ def load_strictly(network: Network, state: Mapping[str, Tensor], setup: SetupCon
         UserError: they do not fit; the network is left as it was.
     """
     load_weights(network, state)
-    unsaid = [task for task in setup.tasks if task not in (setup.kwargs.source_order or {})]
-    if setup.method == "ours-cxatt" and len(setup.tasks) > 2 and unsaid and is_published(state):
-        guess = source_orders_of(state, unsaid)
+    unordered = [task for task in setup.tasks if task not in (setup.kwargs.source_order or {})]
+    if setup.method == "ours-cxatt" and len(setup.tasks) > 2 and unordered and is_published(state):
+        guess = source_orders_of(state, unordered)
         orders = ", ".join(f"{target}: [{', '.join(sources)}]" for target, sources in guess.items())
         LOGGER.warning(
             "published weights of %d tasks: the order in which each task's sources were concatenated in training is "
-            "not known (it followed Python's hash seed), and a wrong one spoils the predictions. The order of the "
-            "config's tasks is taken. The names in the file suggest setup.kwargs.source_order: {%s}",
+            "unknown (it followed Python's hash seed), and a wrong one spoils the predictions. The order of the "
+            "config's tasks is used. The names in the file suggest setup.kwargs.source_order: {%s}",
             len(setup.tasks), orders,
         )  # fmt: skip
 
@@ -33,20 +33,20 @@ def load_strictly(network: Network, state: Mapping[str, Tensor], setup: SetupCon
 def start_from(network: Network, state: Mapping[str, Tensor], setup: SetupConfig, *, partial: bool) -> list[str]:
     """Load weights with our names or published ones into a network that is to be trained.
 
-    What starts anew stays as the network has it: prediction layers of another number of channels and, with `partial`,
-    the heads and exchanges of tasks that the weights lack, and where all tasks' features meet. All else must fit.
+    Left as they are, untrained: prediction layers with another number of channels and, with `partial`, the heads and
+    exchanges of tasks that the weights lack and the layers that fuse all tasks' features. All else must fit.
 
     Args:
         network: the network that `setup` describes.
         state: the weights.
         setup: the setup section.
-        partial: the tasks may differ; what the weights have of further tasks is left out.
+        partial: the tasks may differ; weights of tasks that the network lacks are ignored.
 
     Returns:
-        Our names of the modules that start anew, each the outermost of which that is wholly true.
+        Our names of the untrained modules, the outermost ones that are untrained as a whole.
 
     Raises:
-        UserError: other tasks without `partial`, or what else does not fit; the network is left as it was.
+        UserError: other tasks without `partial`, or anything else that does not fit; the network is left as it was.
     """
     theirs = tasks_of(state)
     new, gone = set(network.tasks) - set(theirs), set(theirs) - set(network.tasks)
@@ -57,33 +57,29 @@ def start_from(network: Network, state: Mapping[str, Tensor], setup: SetupConfig
         )
     own = network.state_dict()
     naming = dict(zip(own, to_published(own, network, aliases=False) if is_published(state) else own, strict=True))
-    anew: set[str] = set()
+    untrained: set[str] = set()
     for head in network.heads.values():
-        for layer in head.prediction_layers:
+        for layer in head.prediction_layers:  # type: ignore[union-attr]
             names = _names(network, [layer])
-            if any(_differs_in_channels(own[name], state.get(naming[name])) for name in names):
-                anew |= names
+            shapes = [(own[name].shape, state[naming[name]].shape) for name in names if naming[name] in state]
+            if any(ours != given and ours[1:] == given[1:] for ours, given in shapes):  # the output channels alone
+                untrained |= names
     if new or gone:
-        anew |= {name for name in own if concerns(name, new)}
-        anew |= _names(network, [part.fuse for part in network.modules() if isinstance(part, TaskExchange)])
+        untrained |= {name for name in own if concerns(name, new)}
+        untrained |= _names(network, [part.fuse for part in network.modules() if isinstance(part, TaskExchange)])
     kept = {name: value for name, value in state.items() if not concerns(name, gone)}
-    load_strictly(network, kept | {naming[name]: own[name] for name in anew}, setup)
-    return _whole_modules(network, anew)
-
-
-def _differs_in_channels(own: Tensor, given: Tensor | None) -> bool:
-    """Whether the number of output channels, and nothing else, differs."""
-    return given is not None and own.shape != given.shape and own.shape[1:] == given.shape[1:]
+    load_strictly(network, kept | {naming[name]: own[name] for name in untrained}, setup)
+    return _whole_modules(network, untrained)
 
 
 def _names(network: nn.Module, parts: Iterable[nn.Module]) -> set[str]:
-    """What the network calls the weights of some of its modules."""
+    """The names of the weights of some modules within the network."""
     tensors = {id(tensor) for part in parts for tensor in part.state_dict(keep_vars=True).values()}
     return {name for name, tensor in network.state_dict(keep_vars=True).items() if id(tensor) in tensors}
 
 
 def _whole_modules(module: nn.Module, names: set[str], prefix: str = "") -> list[str]:
-    """The outermost modules with no other weights than those of `names`."""
+    """The outermost modules whose weights are all among `names`."""
     own = {prefix + name for name in module.state_dict()}
     if own and own <= names:
         return [prefix.removesuffix(".")]

@@ -1,7 +1,7 @@
-"""Activation checkpointing: a part of a network is run again in its backward pass instead of keeping what it computed.
+"""Activation checkpointing: part of a network runs again in the backward pass instead of storing its activations.
 
-PyTorch's own, with one thing added: the second run leaves the statistics of batch norms alone, which would otherwise
-move twice a step, so that training with and without is the same.
+PyTorch's own, except that the second run leaves the statistics of batch norms alone, which would otherwise move twice
+a step: training with and without it is the same.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 
 def run_checkpointed(module: nn.Module, *inputs: Tensor | None) -> Tensor:
-    """`module(*inputs)`, keeping only the inputs for the backward pass; without gradients just that."""
+    """`module(*inputs)`, storing only the inputs for the backward pass; without gradients a plain call."""
     if not torch.is_grad_enabled():
         return module(*inputs)
     return checkpoint(module, *inputs, use_reentrant=False, context_fn=partial(_contexts, module))
@@ -30,10 +30,10 @@ def _contexts(module: nn.Module) -> tuple[AbstractContextManager, AbstractContex
 def _statistics_kept(module: nn.Module) -> Iterator[None]:
     norms = [norm for norm in module.modules() if isinstance(norm, _BatchNorm) and norm.num_batches_tracked is not None]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
-    unread = torch.zeros((), dtype=torch.int64)  # on the CPU, where counting queues nothing for a GPU
+    unread = torch.zeros((), dtype=torch.int64)  # on the CPU, so that counting queues nothing on a GPU
     for norm in norms:
-        # With statistics switched off it would keep other tensors than in the first run, which PyTorch refuses, and
-        # SyncBatchNorm insists on a count.
+        # With statistics switched off it would store other tensors than in the first run, which PyTorch refuses, and
+        # SyncBatchNorm needs a count.
         norm.momentum, norm.num_batches_tracked = 0.0, unread
     try:
         yield

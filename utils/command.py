@@ -1,4 +1,4 @@
-"""What all commands do alike: how mistakes and signals end them, and which of several processes says so."""
+"""What all commands share: how mistakes and signals end them, and which of several processes reports it."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from io import StringIO
 
 from utils.errors import CommandError
 
-TIME_TO_SPEAK = 5.0  # seconds by which processes that `torchrun` started together may be apart
+TIME_TO_REPORT = 5.0  # seconds that processes started together by `torchrun` may be apart
 
 
 def _say(message: str) -> None:
@@ -17,10 +17,10 @@ def _say(message: str) -> None:
 
 
 def run_command(command: Callable[[], int | None], *, say: Callable[[str], None] = _say) -> int:
-    """Run a command; gives its exit status: 0 done, 2 the user's mistake, 1 a failure, 128 + n stopped by signal n.
+    """Run a command; returns its exit status: 0 done, 2 the user's mistake, 1 a failure, 128 + n stopped by signal n.
 
     Args:
-        command: May give an exit status itself.
+        command: May return an exit status itself.
         say: Takes the message of an error that ends the command; default: to stderr.
     """
     try:
@@ -33,10 +33,10 @@ def run_command(command: Callable[[], int | None], *, say: Callable[[str], None]
 
 
 @contextmanager
-def one_speaks() -> Iterator[None]:
-    """Let one process on a machine speak for all while they read the command line and the experiment.
+def one_reports() -> Iterator[None]:
+    """Let one process per machine report for all while they read the command line and the experiment.
 
-    That is before PyTorch is loaded, so they cannot agree on anything yet; but what is wrong then is so for all.
+    PyTorch is not yet imported, so they cannot communicate; but all of them find the same mistakes.
     """
     if os.environ.get("LOCAL_RANK", os.environ.get("RANK", "0")) == "0":
         yield
@@ -47,5 +47,5 @@ def one_speaks() -> Iterator[None]:
     except (CommandError, SystemExit) as end:
         status = end.status if isinstance(end, CommandError) else end.code
         if status and "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun, which ends all as soon as one has failed
-            time.sleep(TIME_TO_SPEAK)
+            time.sleep(TIME_TO_REPORT)
         raise SystemExit(status) from None

@@ -1,4 +1,4 @@
-"""What the terminal shows: log lines, progress bars that do not tear them, and small tables."""
+"""Terminal output: log lines, progress bars that do not tear them, and small tables."""
 
 import logging
 import sys
@@ -18,7 +18,7 @@ class _AboveTheBar(logging.Handler):
 
 
 class _Formatter(logging.Formatter):
-    """Plain lines; warnings and errors say that they are."""
+    """Plain lines; warnings and errors start with their level."""
 
     def format(self, record: logging.LogRecord) -> str:
         message = super().format(record)
@@ -35,7 +35,7 @@ def setup_console(*, quiet: bool = False) -> None:
     LOGGER.propagate = False
 
 
-def progress(*, total: int, description: str, initial: int = 0, unit: str = "it", show: bool = True) -> tqdm:
+def progress_bar(*, total: int, description: str, initial: int = 0, unit: str = "it", show: bool = True) -> tqdm:
     """A progress bar on stderr, drawn only on a terminal so that log files stay readable."""
     return tqdm(
         total=total,

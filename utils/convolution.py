@@ -19,21 +19,19 @@ class Conv2d(nn.Conv2d):
     """`nn.Conv2d` of stride 1 without dilation or groups, by `convolve`; weights and names are the same.
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
         kernel_size: side of the kernel.
         padding: zeros added on each side.
-        bias: whether there is one.
     """
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, *, padding: int = 0, bias: bool = True
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, padding=padding, bias=bias)
+        self.zeros = padding
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,in_channels,h,w] -> [B,out_channels,h+2*padding-kernel_size+1,w+2*padding-kernel_size+1]."""
-        return convolve(x, self.weight, self.bias, padding=self.padding[0])
+        return convolve(x, self.weight, self.bias, padding=self.zeros)
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, padding: int = 0) -> Tensor:
@@ -49,13 +47,8 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, padding: 
         [B,C_out,h+2*padding-k+1,w+2*padding-k+1].
     """
     learns = weight.requires_grad and torch.is_grad_enabled()
-    if (
-        OWN_GRADIENT
-        and learns
-        and x.device.type == "cpu"
-        and x.dtype is torch.float32
-        and not torch.is_autocast_enabled("cpu")
-    ):
+    in_float32 = x.dtype is torch.float32 and not torch.is_autocast_enabled("cpu")
+    if OWN_GRADIENT and learns and in_float32 and x.device.type == "cpu":
         return _Convolution.apply(x, weight, bias, padding)
     return F.conv2d(x, weight, bias, padding=padding)
 
@@ -83,19 +76,19 @@ class _Convolution(torch.autograd.Function):
 
 
 def _weight_gradient(x: Tensor, grad: Tensor, k: int, padding: int) -> Tensor:
-    """[C_out,C,k,k]: for each tap the product of the output's gradient and the input it has seen there.
+    """[C_out,C,k,k]: for each tap the product of the output's gradient and the tap's input.
 
-    Both maps are laid out on the grid of the padded input, the gradient with zeros where there is no output. Then the
-    input that a tap has seen at all positions is the whole map from an offset on, in one piece.
+    Both maps are laid out on the grid of the padded input, the gradient with zeros where there is no output. The inputs
+    of a tap at all positions are then the whole map from an offset on, in one piece.
     """
-    seen = F.pad(x, [padding] * 4) if padding else x  # [B,C,h,w], h and w of the padded input
-    height, width = seen.shape[-2:]
+    padded = F.pad(x, [padding] * 4) if padding else x  # [B,C,h,w], h and w of the padded input
+    height, width = padded.shape[-2:]
     on_grid = F.pad(grad, (0, width - grad.shape[-1], 0, height - grad.shape[-2]))  # [B,C_out,h,w]
-    seen, on_grid = _pixels(seen), _pixels(on_grid).t()  # [N,C] and [C_out,N]
-    taps = grad.new_empty(k * k, len(on_grid), seen.shape[1])
+    inputs, on_grid = _pixels(padded), _pixels(on_grid).t()  # [N,C] and [C_out,N]
+    taps = grad.new_empty(k * k, len(on_grid), inputs.shape[1])
     for tap, product in enumerate(taps):
         offset = tap // k * width + tap % k
-        torch.mm(on_grid[:, : len(seen) - offset], seen[offset:], out=product)
+        torch.mm(on_grid[:, : len(inputs) - offset], inputs[offset:], out=product)
     return taps.permute(1, 2, 0).unflatten(2, (k, k))  # [k*k,C_out,C] -> [C_out,C,k*k] -> [C_out,C,k,k]
 
 

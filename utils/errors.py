@@ -1,12 +1,12 @@
-"""The exceptions that end a command with a message instead of a traceback; `utils/command.py` turns them into both."""
+"""The exceptions that end a command with a message instead of a traceback; `utils/command.py` prints it."""
 
 
 class CommandError(Exception):
-    """Base of those below.
+    """Base of the exceptions below.
 
     Attributes:
         status: Exit status of the command.
-        label: What its message begins with.
+        label: Start of its message.
     """
 
     status = 1
@@ -14,20 +14,20 @@ class CommandError(Exception):
 
 
 class UserError(CommandError):
-    """A mistake of the user's. The message says what is wrong, where (a file or a dotted config key) and what to do."""
+    """A mistake of the user. The message says what is wrong, where (a file or a dotted config key) and what to do."""
 
     status = 2
     label = "error: "
 
 
 class Failure(CommandError):
-    """The command cannot go on, by no mistake in what it was given."""
+    """The command cannot go on, through no mistake of the user."""
 
     label = "failed: "
 
 
 class Stopped(CommandError):
-    """A signal stopped the command, after what it had done was saved where there was something to save."""
+    """A signal stopped the command, after its work was saved."""
 
     def __init__(self, signal: int, message: str) -> None:
         super().__init__(message)

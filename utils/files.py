@@ -1,4 +1,4 @@
-"""Files that are either there whole or not at all, whatever stops the process while it writes."""
+"""Files that are written completely or not at all, whatever stops the process in between."""
 
 import json
 import os
@@ -34,17 +34,13 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, durable
             "that there is space left"
         ) from error
     finally:
-        with suppress(OSError):  # moved into place, or never made
+        with suppress(OSError):  # already moved into place, or never created
             temporary.unlink()
 
 
 def save_tensors(path: Path, value: Any) -> None:
-    """`torch.save`, atomically.
-
-    Raises:
-        UserError: As `write_atomically`.
-    """
-    import torch  # here, for commands that only read and write other files
+    """`torch.save`, atomically; raises what `write_atomically` does."""
+    import torch  # here, so that commands without tensors do not wait for it
 
     def write(file: BinaryIO) -> None:
         try:
@@ -65,9 +61,10 @@ def save_json(path: Path, value: Any) -> None:
 
 
 def make_folder(path: Path, *, config_key: str) -> Path:
-    """Create a folder that must not exist yet.
+    """Create a folder.
 
     Raises:
+        FileExistsError: It exists.
         UserError: It cannot be created; names the config key that leads there.
     """
     try:

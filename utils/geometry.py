@@ -1,16 +1,14 @@
 """Units of depth, resizing of predictions, cameras, surface normals and warping between views.
 
 Camera frame: x right, y down, z forward, metres. Pixel (u, v) = (column, row) has its centre at integer coordinates.
-Intrinsics K are [[fx, 0, u0], [0, fy, v0], [0, 0, 1]]: no skew. Normals are given to people (and to the losses) as
-x right, y down, z *towards the camera*, that is with z negated: a wall seen face-on has the normal (0, 0, 1), a floor
-seen from above (0, -1, 0).
+Intrinsics K are [[fx, 0, u0], [0, fy, v0], [0, 0, 1]]: no skew. Normals have z *towards the camera*, that is negated: a
+wall seen face-on has the normal (0, 0, 1), a floor seen from above (0, -1, 0).
 
 Everything expects float32 or float64. Products of matrices are written out as sums, because `matmul` would run in
 bfloat16 under autocast and in TF32 where a GPU is set to it; either moves warped pixels by whole columns.
-
-B batch, H x W pixels.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -21,8 +19,7 @@ from torch import Tensor
 
 TensorOrArray = TypeVar("TensorOrArray", Tensor, np.ndarray)
 
-# Nearest z, in metres, of a point that is projected: what lies behind the camera lands far outside the image.
-NEAREST_Z = 1e-4
+NEAREST_Z = 1e-4  # metres, of a projected point: those behind the camera land far outside the image
 
 # The eight neighbours as (row, column) steps; v is down, so "up" is row - 1.
 _RIGHT, _LEFT, _UP, _DOWN = (0, 1), (0, -1), (-1, 0), (1, 0)
@@ -47,9 +44,9 @@ def disparity_to_depth(disparity: Tensor, min_depth: float, max_depth: float) ->
 
 
 def resize(maps: Tensor, size: tuple[int, int], *, align_corners: bool = True) -> Tensor:
-    """Bilinear resize of [B, C, h, w] to (H, W), corner pixels onto corner pixels; as it is when of that size.
+    """Bilinear resize of [B, C, h, w] to (H, W); the same tensor if it has that size.
 
-    Without `align_corners` the image's edges lie upon each other instead of the centres of its corner pixels.
+    With `align_corners` the centres of the corner pixels coincide, without it the edges of the images.
     """
     if maps.shape[-2:] == torch.Size(size):
         return maps
@@ -57,7 +54,7 @@ def resize(maps: Tensor, size: tuple[int, int], *, align_corners: bool = True) -
 
 
 def unproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
-    """Points in the camera frame that the pixels show.
+    """The points of the pixels, in the camera frame.
 
     Args:
         depth: [B, 1, H, W] metres along z.
@@ -76,13 +73,12 @@ def unproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
 def normals_from_depth(depth: Tensor, mask: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor]:
     """Surface normals of a depth map: the normalised sum of cross products of neighbour vectors in four bases.
 
-    The sign of z is made positive by dropping it, not by turning the vector round: the products face the camera
-    already, z is below zero only by noise or on surfaces seen at a grazing angle, and a road whose normal is
-    (0, -1, -0.001) must not become a ceiling.
+    z is made positive by dropping its sign, not by turning the vector round: the products already face the camera, z is
+    negative only by noise or at grazing angles, and a road with the normal (0, -1, -0.001) must not become a ceiling.
 
     Args:
-        depth: [B, 1, H, W] metres (or any other depth-like map, the surface of which is wanted).
-        mask: [B, 1, H, W] bool, true where depth is measured; elsewhere depth may hold anything.
+        depth: [B, 1, H, W] metres, or another depth-like map of a surface.
+        mask: [B, 1, H, W] bool, true where depth is measured; elsewhere depth may be anything.
         intrinsics: [B, 3, 3], of an image of this size.
 
     Returns:
@@ -117,12 +113,13 @@ def normals_from_depth(depth: Tensor, mask: Tensor, intrinsics: Tensor) -> tuple
 def _add_cross_products(pairs: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
     """x, y, z, each [B, h, w], of the sum of a x b over pairs of [B, 3, h, w].
 
-    Plane by plane, as `linalg.cross` over a dimension that is not the last takes ten times as long on a CPU.
+    Plane by plane: `linalg.cross` takes ten times as long on a CPU over a dimension that is not the last.
     """
     planes = [(a.unbind(1), b.unbind(1)) for a, b in pairs]
 
     def component(i: int, j: int) -> Tensor:
-        return sum(torch.addcmul(a[i] * b[j], a[j], b[i], value=-1) for a, b in planes)
+        terms = [torch.addcmul(a[i] * b[j], a[j], b[i], value=-1) for a, b in planes]
+        return functools.reduce(torch.add, terms)
 
     return component(1, 2), component(2, 0), component(0, 1)
 
@@ -151,12 +148,12 @@ def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
 
 
 def rigid_transform(axis_angle: Tensor, translation: Tensor, invert: bool) -> Tensor:
-    """Matrices [B, 4, 4] that rotate, then translate; or, inverted, undo exactly that.
+    """Matrices [B, 4, 4] that rotate, then translate; or their inverses.
 
     Args:
         axis_angle: [B, 3] radians.
         translation: [B, 3] metres.
-        invert: Whether to give the inverse: translate back, then rotate back.
+        invert: Whether to return the inverse: translate back, then rotate back.
     """
     rotation = axis_angle_to_matrix(axis_angle)
     shift = translation.unsqueeze(2)  # [B, 3, 1]
@@ -170,7 +167,7 @@ def rigid_transform(axis_angle: Tensor, translation: Tensor, invert: bool) -> Te
 
 
 def project(depth: Tensor, intrinsics: Tensor, transform: Tensor) -> tuple[Tensor, Tensor]:
-    """Where another view (the source) shows the points that the pixels of this view (the target) show.
+    """Project the pixels of this view (the target) into another view (the source).
 
     Args:
         depth: [B, 1, H, W] metres, of the target.
@@ -195,7 +192,7 @@ def project(depth: Tensor, intrinsics: Tensor, transform: Tensor) -> tuple[Tenso
 
 
 def warp(image: Tensor, depth: Tensor, intrinsics: Tensor, transform: Tensor) -> Tensor:
-    """The target view, drawn with the colours of the source view; bilinear, borders repeated outward.
+    """The target view in the colours of the source view; bilinear, with the borders repeated outward.
 
     Args:
         image: [B, C, H, W], the source view.

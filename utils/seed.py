@@ -1,4 +1,4 @@
-"""Random number generators: seeding them all, and taking their states along in a checkpoint."""
+"""Random number generators: seeding them all, and their states in a checkpoint."""
 
 import random
 from typing import Any
@@ -16,10 +16,11 @@ def seed_everything(seed: int) -> None:
 
 def random_states() -> dict[str, Any]:
     """The states of all generators as tensors and plain Python types, which `torch.load(weights_only=True)` reads."""
-    name, keys, position, has_gauss, gauss = np.random.get_state()
+    state = np.random.get_state(legacy=False)
+    keys = torch.from_numpy(state["state"]["key"].astype(np.int64))
     states: dict[str, Any] = {
         "python": random.getstate(),
-        "numpy": [name, torch.from_numpy(keys.astype(np.int64)), int(position), int(has_gauss), float(gauss)],
+        "numpy": [state["bit_generator"], keys, state["state"]["pos"], state["has_gauss"], state["gauss"]],
         "torch": torch.get_rng_state(),
     }
     if torch.cuda.is_available():
@@ -28,7 +29,7 @@ def random_states() -> dict[str, Any]:
 
 
 def restore_random_states(states: dict[str, Any]) -> None:
-    """Undo everything drawn since `random_states` gave `states`."""
+    """Put all generators back into the states that `random_states` returned."""
     version, internal, gauss = states["python"]
     random.setstate((version, tuple(internal), gauss))
     name, keys, *rest = states["numpy"]

@@ -10,7 +10,7 @@ VERSION = "0.1.0"  # pyproject.toml reads it here
 
 
 def git(*words: str) -> str | None:
-    """What git says of this checkout; None without git, or where the sources are no checkout."""
+    """The output of git about this checkout; None without git, or if the sources are no checkout."""
     command = ["git", f"--git-dir={ROOT / '.git'}", f"--work-tree={ROOT}", *words]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
@@ -19,7 +19,7 @@ def git(*words: str) -> str | None:
 
 
 class VersionAction(argparse.Action):
-    """`--version`, for which git is asked only when it is given."""
+    """`--version`; runs git only when it is given."""
 
     def __init__(self, option_strings: list[str], dest: str, help: str) -> None:
         super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=help)

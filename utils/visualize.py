@@ -1,4 +1,4 @@
-"""Pictures of images and predictions: one colouring a task, grids of captioned pictures, PNG files.
+"""Pictures of images and predictions: a colouring per task, grids of captioned pictures, PNG files.
 
 Pure functions on numpy arrays: maps are [H, W], vectors and images [C, H, W] as in a sample, pictures uint8 RGB
 [H, W, 3]. Nothing here knows a dataset: class colours and ranges are arguments.
@@ -22,8 +22,7 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 GAP = 8  # pixels between pictures and around the panel
 MIN_WIDTH, MAX_WIDTH = 256, 640  # of a picture in a panel: captions stay readable, files small
 
-# A picture with what stands above it.
-Captioned = tuple[str, np.ndarray]
+Captioned = tuple[str, np.ndarray]  # a caption and the picture below it
 
 
 def color_image(image: np.ndarray) -> np.ndarray:
@@ -32,12 +31,7 @@ def color_image(image: np.ndarray) -> np.ndarray:
 
 
 def color_semseg(train_ids: np.ndarray, colors: np.ndarray) -> np.ndarray:
-    """Train ids [H, W] (0..255) in their class's colour; ids without one (ignore) grey.
-
-    Args:
-        train_ids: integers.
-        colors: uint8 [n_classes, 3].
-    """
+    """Train ids [H, W] (0..255) in the colours of their classes, uint8 [n_classes, 3]; other ids (ignore) grey."""
     table = np.full((256, 3), IGNORED_COLOR, dtype=np.uint8)
     table[: len(colors)] = colors
     return table[train_ids]  # [H, W, 3]
@@ -63,10 +57,9 @@ def color_normals(normals: np.ndarray, valid: np.ndarray | None = None) -> np.nd
 
 
 def depth_limits(depth: np.ndarray, valid: np.ndarray | None = None) -> tuple[float, float]:
-    """(near, far) metres of a colour scale: the 2nd and 98th percentile of what is measured in [H, W].
+    """(near, far) metres of a colour scale: the 2nd and 98th percentile of the measured pixels [H, W], or 1 and 10.
 
-    Taken from one map (the ground truth) and given to `color_depth` for all, so that their colours compare.
-    Without any measurement, 1 to 10 m.
+    `color_depth` takes the limits of one map (the ground truth) for all, so that their colours compare.
     """
     known = _measured(depth, valid)
     if not known.any():
@@ -96,9 +89,9 @@ def color_depth(
 
 
 def color_disparity(values: np.ndarray, largest: float | None = None) -> np.ndarray:
-    """A quantity from 0 up (disparity, entropy, error) [H, W]: 0 dark, `largest` and beyond bright.
+    """A quantity >= 0 (disparity, entropy, error) [H, W]: 0 dark, `largest` (default: the 95th percentile) bright.
 
-    `largest` is by default the map's 95th percentile. What is not finite is black, as 0 nearly is.
+    Values that are not finite are black.
     """
     values = np.asarray(values, dtype=np.float32)
     known = np.isfinite(values)
@@ -117,28 +110,18 @@ def color_mask(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def panel(rows: Sequence[Sequence[Captioned]], titles: Sequence[str] = ()) -> np.ndarray:
     """One picture of rows of captioned pictures, all drawn at one width.
 
-    Small pictures are enlarged and large ones reduced, keeping their aspect; pictures of other sizes than the first
-    (a coarser scale, say) are drawn at its size. The result's size depends on the first picture's size, the number of
-    pictures and whether there are titles, so that the frames of a video give panels of one size.
+    Small pictures are enlarged and large ones reduced, keeping their aspect ratio; pictures of other sizes than the
+    first (a coarser scale, say) are drawn at its size. The size of the result does not depend on the texts, so that the
+    frames of a video give panels of one size.
 
     Args:
-        rows: per row (caption, picture uint8 RGB [h, w, 3]) pairs; rows may differ in length.
+        rows: (caption, picture uint8 RGB [h, w, 3]) pairs, at least one picture; rows may differ in length.
         titles: a heading above each row, or none at all.
-
-    Raises:
-        ValueError: no picture at all, a picture of another type, or titles that do not match the rows.
     """
-    if not any(rows):
-        raise ValueError("a panel needs at least one picture")
-    if titles and len(titles) != len(rows):
-        raise ValueError(f"a panel needs one title per row, got {len(titles)} for {len(rows)} rows")
-    for caption, picture in (cell for row in rows for cell in row):
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-            raise ValueError(f"picture {caption!r} must be uint8 [h, w, 3], got {picture.dtype} {picture.shape}")
     height, width = next(picture.shape[:2] for row in rows for _, picture in row)
     drawn_width = min(width * -(-MIN_WIDTH // width), MAX_WIDTH)  # enlarged by whole factors
     drawn_height = max(1, round(height * drawn_width / width))
-    line = _line_height(drawn_width)
+    line = min(max(drawn_width // 16, 24), 36)  # height of a line of text
     title_height = line if titles else 0
     row_height = title_height + line + drawn_height + GAP
     columns = max(len(row) for row in rows)
@@ -158,21 +141,14 @@ def panel(rows: Sequence[Sequence[Captioned]], titles: Sequence[str] = ()) -> np
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
-    """Writes a picture (uint8 RGB [H, W, 3]) or a map (uint8 or uint16 [H, W]) whole or not at all.
+    """Write a picture (uint8 RGB [H, W, 3]) or a map (uint8 or uint16 [H, W]), completely or not at all.
 
     Raises:
-        ValueError: an array of another type or shape.
         UserError: the file cannot be written.
     """
-    is_picture = picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
-    is_map = picture.dtype in (np.uint8, np.uint16) and picture.ndim == 2
-    if not (is_picture or is_map):
-        raise ValueError(
-            f"{path}: a PNG holds uint8 [H, W, 3], uint8 or uint16 [H, W], got {picture.dtype} {picture.shape}"
-        )
-    # OpenCV's colour order is BGR.
-    _, encoded = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1] if is_picture else picture))
-    write_atomically(path, lambda file: file.write(encoded), durable=False)
+    is_picture = picture.ndim == 3
+    _, encoded = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]) if is_picture else picture)  # BGR
+    write_atomically(path, lambda file: file.write(encoded.tobytes()), durable=False)
 
 
 def _measured(depth: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
@@ -192,20 +168,13 @@ def _to_uint8(values: np.ndarray) -> np.ndarray:
 
 
 def _resize(picture: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Nearest when enlarging, so that pixels and class colours stay what they are; area averages when reducing."""
-    if picture.shape[:2] == (height, width):
-        return picture
+    """Nearest when enlarging, which keeps pixels and class colours; area averages when reducing."""
     enlarges = picture.shape[1] <= width
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_NEAREST_EXACT if enlarges else cv2.INTER_AREA)
 
 
-def _line_height(drawn_width: int) -> int:
-    """Pixels for a line of text above pictures of this width: 24 above small ones, 36 above large ones."""
-    return min(max(drawn_width // 16, 24), 36)
-
-
 def _write(area: np.ndarray, text: str, color: tuple[int, int, int]) -> None:
-    """Writes one line into an area [h, w, 3] of a canvas, in letters of its height, cut short where it is too long."""
+    """Write one line into an area [h, w, 3] of a canvas, in letters of its height, truncated where it is too long."""
     height, width = area.shape[:2]
     scale = height / 48
     text = text.encode("ascii", "replace").decode()  # OpenCV's fonts have no other letters

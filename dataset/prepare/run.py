@@ -14,7 +14,7 @@ from dataset.files import DatasetFiles, Item
 from dataset.prepare.store import PreparedStore, size_and_time
 from utils.config.load import Experiment
 from utils.config.schema import Config
-from utils.console import LOGGER, progress
+from utils.console import LOGGER, progress_bar
 from utils.errors import UserError
 
 
@@ -56,7 +56,7 @@ def prepare(experiment: Experiment) -> None:
     jobs = needed(experiment.config)
     missing = [job for job in jobs if not job.store.has(job.item)]
     _require_space(missing)
-    bar = progress(total=len(jobs), initial=len(jobs) - len(missing), description="prepare", unit="file")
+    bar = progress_bar(total=len(jobs), initial=len(jobs) - len(missing), description="prepare", unit="file")
     # Decoding and resizing leave Python to other threads.
     pool = ThreadPoolExecutor(max(1, experiment.config.training.n_workers))
     try:

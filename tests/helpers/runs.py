@@ -220,16 +220,16 @@ def weights_of(path: Path) -> dict[str, torch.Tensor]:
 
 
 def record_steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict[str, Any], dict[str, torch.Tensor]]]:
-    """A list that from now on gets (batch by stream, losses) of every step, whatever the setting."""
+    """A list that from now on gets (batch by stream, losses) of every step, whatever the strategy."""
     steps = []
-    for setting in (Supervised, Adaptation, VideoDepthTraining):
+    for strategy in (Supervised, Adaptation, VideoDepthTraining):
 
-        def backward(self, batches, *, step, share, original=setting.backward):
+        def backward(self, batches, *, step, share, original=strategy.backward):
             losses = original(self, batches, step=step, share=share)
             steps.append((dict(batches), losses))
             return losses
 
-        monkeypatch.setattr(setting, "backward", backward)
+        monkeypatch.setattr(strategy, "backward", backward)
     return steps
 
 

@@ -8,7 +8,7 @@ from loss.base import TaskLoss
 from loss.build import build_loss
 from loss.depth import BerhuLoss, L1DepthLoss
 from loss.edges import EdgesLoss
-from loss.multitask import MultiTaskLoss, SupervisedTask
+from loss.multitask import MultiTaskLoss
 from loss.normals import NormalsLoss, StoredNormalsLoss
 from loss.semseg import CrossEntropyLoss
 from tests.helpers.forbid_sync import ForbidSync
@@ -108,7 +108,7 @@ def test_autocast_chooses_no_precision_inside_a_loss_and_targets_are_made_once_f
     half = {"semseg": {scale: value.bfloat16() for scale, value in predictions["semseg"].items()}}
     with torch.autocast("cpu", torch.bfloat16):
         assert probe(half["semseg"][0], batch) == 1
-        losses = MultiTaskLoss(tasks={"semseg": SupervisedTask(probe, {0: 2.0, 1: 4.0})})(half, batch)
+        losses = MultiTaskLoss(losses={"semseg": probe}, weights={"semseg": {0: 2.0, 1: 4.0}})(half, batch)
     assert losses["total"] == 3 and probe.targets == 2
 
 
@@ -123,14 +123,6 @@ def test_does_not_wait_for_a_real_gpu(batch, predictions):
         loss_of(**FULL)(predictions, batch)["total"].backward()
     finally:
         torch.cuda.set_sync_debug_mode("default")
-
-
-def test_missing_prediction_is_named(batch, predictions):
-    loss = loss_of(depth={"loss": "berhu", "kwargs": {"scales": [0, 3]}})
-    for given, scale, predicted in ((predictions, 3, [0, 1]), ({"semseg": predictions["semseg"]}, 0, [])):
-        with pytest.raises(ValueError) as caught:
-            loss(given, batch)
-        assert f"depth needs its scale {scale}" in str(caught.value) and str(predicted) in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -157,11 +149,3 @@ def test_photometric_task_is_left_out(batch, predictions):
     both = loss_of(semseg={"loss": "cross_entropy"}, disp=disp)(predictions, batch)
     assert list(both) == ["total", "semseg", "semseg_0"]
     assert loss_of(disp=disp)({"disp": {}}, batch) == {"total": 0}
-
-
-@pytest.mark.parametrize(
-    ("weights", "message"), [({}, "at least one scale"), ({0: -1.0}, r"negative, got \{0: -1.0\}")]
-)
-def test_guards_of_a_supervised_task(weights, message):
-    with pytest.raises(ValueError, match=message):
-        SupervisedTask(CrossEntropyLoss(), weights)

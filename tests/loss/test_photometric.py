@@ -222,25 +222,6 @@ def test_combine_is_the_mean_of_weighted_scales():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"weights": {}}, "at least one scale"),
-        ({"weights": {-1: 1.0}}, r"got \{-1: 1.0\}"),
-        ({"weights": {0: -2.0}}, r"got \{0: -2.0\}"),
-        ({"weights": SCALES, "offsets": ()}, r"got \[\]"),
-        ({"weights": SCALES, "offsets": (0, 1)}, r"got \[0, 1\]"),
-        ({"weights": SCALES, "offsets": (1, 1)}, r"got \[1, 1\]"),
-        ({"weights": SCALES, "min_depth": 0.0}, "got 0.0 and 100.0"),
-        ({"weights": SCALES, "min_depth": 5.0, "max_depth": 4.0}, "got 5.0 and 4.0"),
-        ({"weights": SCALES, "smoothness": -1.0}, "got -1.0"),
-    ],
-)
-def test_constructor_names_the_bad_value(arguments: dict, message: str):
-    with pytest.raises(ValueError, match=message):
-        PhotometricLoss(**arguments)
-
-
-@pytest.mark.parametrize(
     ("kwargs", "expected"),
     [
         ({}, {}),  # the paper's, and the frames of the data

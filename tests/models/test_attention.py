@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from models.attention import DirectionFeature, SpatialCrossTaskAttention
+from models.attention import DirectionFeature, ExchangeDesign, SpatialCrossTaskAttention
 
 
 def randomise(module: nn.Module) -> nn.Module:
@@ -18,6 +18,10 @@ def randomise(module: nn.Module) -> nn.Module:
             child.running_mean.normal_()
             child.running_var.uniform_(0.5, 2)
     return module
+
+
+def make(channels: int = 6, downscale: int = 2, **design: bool) -> DirectionFeature:
+    return DirectionFeature(channels=channels, downscale=downscale, design=ExchangeDesign(**design))
 
 
 def unit(block, x):
@@ -50,7 +54,7 @@ def by_hand(direction: DirectionFeature, target, source, s):
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("s", [1, 2, 4])
 def test_equals_the_softmax_written_out_forward_and_backward(s, training, memory_format):
-    direction = randomise(DirectionFeature(channels=6, downscale=s)).train(training)
+    direction = randomise(make(downscale=s)).train(training)
     maps = [torch.randn(2, 6, 8, 12).to(memory_format=memory_format).requires_grad_() for _ in range(2)]
     expected = by_hand(direction, *maps, s)
     result = direction(*maps)
@@ -88,18 +92,13 @@ def test_untrained_attention_says_nothing_until_alpha_moves():
 
 def test_branches_can_be_left_out():
     x, y = torch.randn(2, 6, 8, 8), torch.randn(2, 6, 8, 8)
-    without_alpha = DirectionFeature(channels=6, downscale=2, use_alpha=False)
+    without_alpha = make(alpha=False)
     assert without_alpha.attention.alpha is None
     assert without_alpha.attention(x, y).abs().max() > 0
-    only_self = DirectionFeature(channels=6, downscale=2, use_attention=False)
+    only_self, only_cross = make(attention=False), make(self_attention=False)
     assert torch.equal(only_self.eval()(x, y), only_self(torch.randn_like(x), y))  # the target plays no part
-    only_cross = DirectionFeature(channels=6, downscale=2, use_self_attention=False)
-    widths = {
-        "both": DirectionFeature(channels=6, downscale=2).project.conv.in_channels,
-        "self": only_self.project.conv.in_channels,
-        "cross": only_cross.project.conv.in_channels,
-        "full": DirectionFeature(channels=6, downscale=2, full_self_attention=True).project.conv.in_channels,
-    }
+    kinds = {"both": make(), "self": only_self, "cross": only_cross, "full": make(full_self_attention=True)}
+    widths = {kind: direction.project.conv.in_channels for kind, direction in kinds.items()}
     assert widths == {"both": 9, "self": 3, "cross": 6, "full": 12}
     assert only_cross(x, y).shape == x.shape
 
@@ -121,7 +120,7 @@ class LargestTensor(TorchDispatchMode):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_nothing_is_made_that_grows_with_the_square_of_the_positions(memory_format, dtype):
     def largest(height: int) -> int:
-        direction = DirectionFeature(channels=8, downscale=1)
+        direction = make(channels=8, downscale=1)
         maps = [torch.randn(1, 8, height, 64).to(memory_format=memory_format).requires_grad_() for _ in range(2)]
         with LargestTensor() as record:
             with torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16):
@@ -130,15 +129,3 @@ def test_nothing_is_made_that_grows_with_the_square_of_the_positions(memory_form
         return record.numel
 
     assert 8 * 64 * 64 <= largest(64) and largest(128) <= 2.2 * largest(64)
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"downscale": 0}, "downscale must be 1 or more, got 0"),
-        ({"downscale": 1, "use_attention": False, "use_self_attention": False}, "got neither"),
-    ],
-)
-def test_impossible_directions_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        DirectionFeature(channels=4, **options)

@@ -3,8 +3,6 @@ import torch
 from torch import nn
 
 from models.build import build_model
-from models.decoder import Decoder
-from models.encoder import Encoder
 from models.threeways import ThreeWays
 from tests.helpers.model_setups import NARROW_WIDTHS, baseline_setup, narrow_setup
 
@@ -30,19 +28,10 @@ def test_baseline_is_a_head_per_task_on_the_last_feature():
     assert torch.equal(model.decode(changed, (64, 96))["depth"][0], predictions["depth"][0])
 
 
-def test_baseline_with_skip_decoders_equals_them_alone():
-    model = build_model(narrow_setup(name="baseline"), pretrained=False).eval()
-    image = torch.rand(2, 3, 64, 64)
-    predictions = model(image)
-    assert model.scales == {"semseg": (0, 1), "depth": (0, 1)}
-    alone = model.heads["depth"](model.backbone(image))
-    assert all(torch.equal(predictions["depth"][scale], alone[scale]) for scale in (0, 1))
-
-
 @pytest.mark.parametrize("name", ["padnet+", "3ways"])
 def test_three_ways_exchanges_between_levels_2_and_1(name):
     model = build_model(narrow_setup(["semseg", "depth", "edges"], name=name), pretrained=False).eval()
-    assert isinstance(model, ThreeWays) and model.sections == ((4, 3, 2), (1, 0))
+    assert isinstance(model, ThreeWays)
     attention = model.exchanges["0"]["edges"]["depth"]
     assert {attention.conv.in_channels, attention.gate.out_channels} == {NARROW_WIDTHS[2]}
 
@@ -57,17 +46,3 @@ def test_three_ways_exchanges_between_levels_2_and_1(name):
         x, _ = head.run(features[-1], features, [4, 3, 2])
         _, expected = head.run(x + heard, features, [1, 0])
         torch.testing.assert_close(predictions[task], expected)
-
-
-def test_impossible_three_ways_are_refused():
-    def decoder(*widths: int) -> Decoder:
-        return Decoder(encoder_channels=backbone.channels, num_out_ch=1, active_scales=[0], num_ch_dec=widths)
-
-    backbone = Encoder(name="resnet18")
-    a, b = decoder(4, 4, 4, 4, 4), decoder(4, 4, 6, 4, 4)
-    with pytest.raises(ValueError, match="two sections and two tasks or more, got 3"):
-        ThreeWays(backbone=backbone, heads={"a": a, "b": a}, sections=[[4, 3], [2], [1, 0]])
-    with pytest.raises(ValueError, match=r"two sections and two tasks or more, got 2 and \['a'\]"):
-        ThreeWays(backbone=backbone, heads={"a": a}, sections=[[4, 3, 2], [1, 0]])
-    with pytest.raises(ValueError, match=r"num_ch_dec\[2\] must be the same for all tasks.*'a': 4, 'b': 6"):
-        ThreeWays(backbone=backbone, heads={"a": a, "b": b}, sections=[[4, 3, 2], [1, 0]])

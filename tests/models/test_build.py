@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
+from models.attention import ExchangeDesign
 from models.build import build_model, exchange_design
 from models.densemtl import DenseMTL
 from models.encoder import Encoder
-from models.exchange import ExchangeDesign
 from models.padnet import PADNet
 from models.video_depth import VideoDepth
 from tests.helpers.model_setups import narrow_setup, paper_setup, single_task_setup, video_setup
@@ -121,14 +121,3 @@ def test_pretrain_of_an_unknown_name():
     setup = narrow_setup(model={"pretrain": "imagenet"})
     with pytest.raises(UserError, match="setup.model.pretrain: 'imagenet' is neither 'imnet' nor 'none' nor a weights"):
         build_model(setup, pretrained=True)
-
-
-@pytest.mark.parametrize(
-    "setup, message",
-    [
-        (narrow_setup(model={"use_dilation": [False, False, True]}), "resnet18 has no dilated form"),
-    ],
-)
-def test_options_that_do_not_go_together_are_the_users_mistake(setup, message):
-    with pytest.raises(UserError, match=message):
-        build_model(setup, pretrained=False)

@@ -1,4 +1,3 @@
-import pytest
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -10,7 +9,6 @@ from models.encoder import Encoder
 from tests.helpers.model_setups import narrow_setup
 
 TASKS = ("semseg", "depth", "normals")
-CHANNELS = {"semseg": 16, "depth": 1, "normals": 3}
 
 
 class Shift(nn.Module):
@@ -75,16 +73,6 @@ def test_exchange_stands_between_the_sections_after_the_intermediate_prediction(
         assert not torch.allclose(after[task][0], before[task][0])
 
 
-def test_several_stages_exchange_each_at_its_level():
-    image = torch.rand(1, 3, 64, 64)
-    one = parts([[4, 3], [2, 1], [0]], {1: Shift(2.0)})
-    both = parts([[4, 3], [2, 1], [0]], {3: Shift(1.0), 1: Shift(2.0)})
-    both.load_state_dict(one.state_dict())
-    first, second = one(image)["a"], both(image)["a"]
-    assert torch.equal(first[3], second[3])
-    assert not any(torch.allclose(first[scale], second[scale]) for scale in (2, 1, 0))
-
-
 def test_built_stages_have_an_exchange_each():
     model = make(kwargs={"enc_layers": [[4, 3], [2, 1], [0]], "stages": [3, 1]})
     assert list(model.exchanges) == ["3", "1"]
@@ -103,18 +91,3 @@ def test_channels_last_goes_all_the_way_without_copies():
         weights = [torch.randn_like(output) for output in outputs]
         sum((output * weight).sum() for output, weight in zip(outputs, weights, strict=True)).backward()
     assert recorder.found == []
-
-
-@pytest.mark.parametrize(
-    "sections, exchanges, message",
-    [
-        ([[4, 3, 2], [0]], {}, r"must be the levels \[4, 3, 2, 1, 0\] of the a head"),
-        ([[4, 3, 1, 2], [0]], {}, r"got \[\[4, 3, 1, 2\], \[0\]\]"),
-        ([[4, 3, 2, 1, 0], []], {}, "every decoder section needs a level"),
-        ([[4, 3, 2, 1], [0]], {2: Shift(0.0)}, r"at the ends \[1\] of all but the last section, got \[2\]"),
-        ([[4, 3, 2, 1], [0]], {0: Shift(0.0)}, r"got \[0\]"),
-    ],
-)
-def test_impossible_sections_are_refused(sections, exchanges, message):
-    with pytest.raises(ValueError, match=message):
-        parts(sections, exchanges)

@@ -23,11 +23,3 @@ def test_equals_upsampling_padding_and_convolution_forward_and_backward(size, me
     wanted = torch.autograd.grad((expected * factor).sum(), variables)
     got = torch.autograd.grad((result * factor).sum(), variables)
     torch.testing.assert_close(got, wanted)
-
-
-def test_output_and_gradient_are_channels_last_when_the_input_is():
-    x = torch.randn(2, 3, 4, 6).to(memory_format=torch.channels_last).requires_grad_()
-    result = convolve_doubled(x, torch.randn(5, 3, 3, 3).to(memory_format=torch.channels_last))
-    (gradient,) = torch.autograd.grad(result.square().sum(), x)
-    assert result.is_contiguous(memory_format=torch.channels_last)
-    assert gradient.is_contiguous(memory_format=torch.channels_last)

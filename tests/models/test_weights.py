@@ -47,11 +47,11 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path, monkeypatch, zip_format
 @pytest.mark.parametrize(
     "content, message",
     [
-        (torch.zeros(3), "holds a Tensor, not a dict of named tensors"),
-        ([], "holds an empty list, not"),
-        ({}, "holds an empty dict, not"),
-        ({"model": STATE, "step": 3}, "its entry 'model' is a dict.*not in resume.pkl"),
-        ({0: torch.zeros(1)}, "its entry 0 is a Tensor"),
+        (torch.zeros(3), "a Tensor"),
+        ([], "a list"),
+        ({}, "empty"),
+        ({"model": STATE, "step": 3}, "'model' is a dict.*not in resume.pkl"),
+        ({0: torch.zeros(1)}, "0 is a Tensor"),
     ],
 )
 def test_anything_but_named_tensors_is_refused(tmp_path, content, message):
@@ -61,12 +61,11 @@ def test_anything_but_named_tensors_is_refused(tmp_path, content, message):
 
 
 def test_mismatches_are_listed_by_kind_and_counted():
-    expected = {"same": (2, 3), "shape": (4,), "scalar": ()} | {f"gone{k}": (1,) for k in range(MAX_LISTED + 3)}
-    given = {"same": (2, 3), "shape": (5,), "scalar": (), "new": (1,)}
+    gone = {f"gone{k}": torch.zeros(1) for k in range(MAX_LISTED + 3)}
+    expected = {"same": torch.zeros(2, 3), "shape": torch.zeros(4)} | gone
+    given = {"same": torch.ones(2, 3), "shape": torch.zeros(5), "new": torch.zeros(1)}
     missing, unexpected, misshapen = mismatches(expected, given)
-    assert missing.startswith(f"{MAX_LISTED + 3} missing: gone0, gone1, ") and missing.endswith(
-        f"gone{MAX_LISTED - 1} and 3 more"
-    )
+    assert missing == f"{len(gone)} missing: {', '.join(list(gone)[:MAX_LISTED])} and 3 more"
     assert unexpected == "1 unexpected: new"
     assert misshapen == "1 of another shape: shape ((5,) in the weights, (4,) in the model)"
     assert mismatches(expected, expected) == []

@@ -10,12 +10,11 @@ from torch import nn
 
 from models.discriminator import Discriminator
 from tests.helpers.config_examples import build_task
-from tests.helpers.forbid_sync import ForbidSync
 from tests.helpers.runs import few_threads
-from training.adaptation import Adaptation, AdaptationOptions, Aligned
+from training.adaptation import Adaptation, Aligned
 from training.distributed import Processes
 from training.precision import Precision
-from training.setting import Engine
+from training.strategy import Engine
 from utils.config.schema.training import AdaptationConfig
 
 CPU = torch.device("cpu")
@@ -80,7 +79,7 @@ def spectral_judges(outputs):
     return [Discriminator(in_channels=CHANNELS[task]) for task, _ in outputs]
 
 
-def setting_of(
+def strategy_of(
     network, outputs, *, judges=None, loss=sum_of_squares, start=1, adversarial=1.0, disc=1.0, max_norm=None
 ):
     """An Adaptation that aligns `outputs`, every optimizer SGD with learning rate 1 that halves with every step."""
@@ -93,19 +92,20 @@ def setting_of(
     aligned = [Aligned(*output, judge, *training(judge)) for output, judge in zip(outputs, judges, strict=True)]
     precision = Precision(device=CPU, use_amp=False, amp_dtype="bfloat16")
     engine = Engine(*training(network), precision, Processes(), max_norm)
-    setting = Adaptation(
+    strategy = Adaptation(
         model=network,
         forward=network,
         loss=loss,
-        source=[0],
-        target=[0] if aligned else None,
+        datasets={"source": [0], **({"target": [0]} if aligned else {})},
         aligned=aligned,
         tasks={output.task: build_task(output.task) for output in aligned},
-        options=AdaptationOptions(start=start, adversarial_weight=adversarial, discriminator_weight=disc),
+        start=start,
+        adversarial_weight=adversarial,
+        discriminator_weight=disc,
         engine=engine,
     )
-    setting.train()
-    return setting
+    strategy.train()
+    return strategy
 
 
 def batches_of(size=32, batch=2):
@@ -136,50 +136,12 @@ def flat_gradient(module):
 OUTPUTS = [("semseg", 0), ("semseg", 1), ("depth", 0), ("depth", 1)]
 
 
-@pytest.mark.parametrize("earlier", [False, True], ids=["no gradient yet", "on top of another batch's gradient"])
-def test_the_adversarial_step_leaves_the_discriminators_alone(earlier):
-    setting = setting_of(Network(), OUTPUTS, judges=spectral_judges(OUTPUTS))
-    batches = batches_of()
-    if earlier:
-        setting.backward(batches, step=1, share=1.0)
-    before = [gradients(output.discriminator) for output in setting.aligned]
-    of_network = gradients(setting.model)
-    depth_range = torch.tensor(1.0), torch.tensor(50.0)
-
-    maps = setting._align(batches["target"], depth_range, 1.0, {})
-
-    for output, expected in zip(setting.aligned, before, strict=True):
-        for gradient, old in zip(gradients(output.discriminator), expected, strict=True):
-            assert (gradient is None) if old is None else torch.equal(gradient, old)
-        assert all(p.requires_grad for p in output.discriminator.parameters())
-    for gradient, old in zip(gradients(setting.model), of_network, strict=True):
-        assert gradient is not None and (old is None or not torch.equal(gradient, old))
-    assert all(not m.requires_grad for m in maps.values())
-
-
-def test_the_discriminator_step_leaves_the_network_alone():
-    setting = setting_of(Network(), OUTPUTS)
-    batches = batches_of()
-    setting.backward(batches, step=1, share=1.0)
-    before = gradients(setting.model)
-    depth_range = torch.tensor(1.0), torch.tensor(50.0)
-    with torch.no_grad():
-        source = setting._maps(setting.model(batches["source"]["image"]), batches["source"]["image"], depth_range)
-    target = setting._align(batches["target"], depth_range, 1.0, {})
-    setting.model.zero_grad(set_to_none=True)
-
-    setting._discriminate(source, target, 1.0, {})
-
-    assert gradients(setting.model) == [None] * len(before)
-    assert all(g.abs().sum() > 0 for output in setting.aligned for g in gradients(output.discriminator))
-
-
 def test_both_losses_and_their_gradients_on_two_pixels():
-    setting = setting_of(
+    strategy = strategy_of(
         OneGain(), [("depth", 0)], judges=[PixelJudge(1.0, -1.0)], loss=no_supervision, adversarial=0.2, disc=3.0
     )
 
-    values = setting.backward(two_pixels(), step=1, share=0.5)
+    values = strategy.backward(two_pixels(), step=1, share=0.5)
 
     def cost(x):  # softplus: BCE of the logit x against 0; that of -x is BCE of x against 1
         return math.log1p(math.exp(x))
@@ -194,8 +156,8 @@ def test_both_losses_and_their_gradients_on_two_pixels():
     assert values["dis_acc_depth_0"].item() == 0.75  # of four pixels, the target's first is taken for source
     # d/d gain: the target's pixels are 0.5 and 2. Positive: a smaller gain makes the target look more like the source.
     slope = (0.5 * sigmoid(-0.5) + 2 * sigmoid(1.0)) / 2
-    assert setting.model.gain.grad.item() == pytest.approx(0.2 * 0.5 * slope)
-    judge = setting.aligned[0].discriminator
+    assert strategy.model.gain.grad.item() == pytest.approx(0.2 * 0.5 * slope)
+    judge = strategy.aligned[0].discriminator
     offset = (sigmoid(-1.0) + sigmoid(0.0)) / 2 - (sigmoid(0.5) + sigmoid(-1.0)) / 2
     weight = sigmoid(0.0) / 2 - (0.5 * sigmoid(0.5) + 2 * sigmoid(-1.0)) / 2
     assert judge.offset.grad.item() == pytest.approx(3.0 * 0.5 * offset / 2)
@@ -205,44 +167,37 @@ def test_both_losses_and_their_gradients_on_two_pixels():
 @pytest.mark.parametrize(("doda", "first"), [(True, 1), (1, 1), (0, 1), (3, 3), (False, None)])
 def test_adaptation_starts_when_told(doda, first):
     start = AdaptationConfig(doda=doda).start
-    setting = setting_of(Network(), OUTPUTS, start=start)
+    strategy = strategy_of(Network(), OUTPUTS, start=start)
     batches = batches_of()
     for step in range(1, 5):
-        setting.model.zero_grad()
+        strategy.model.zero_grad()
         calls = []
-        setting.model.watch = calls.append
-        values = setting.backward(batches, step=step, share=1.0)
+        strategy.model.watch = calls.append
+        values = strategy.backward(batches, step=step, share=1.0)
         adapts = first is not None and step >= first
         assert len(calls) == (2 if adapts else 1)
         assert ("adv_semseg_0" in values) is adapts
-        judged = any(g is not None for output in setting.aligned for g in gradients(output.discriminator))
+        judged = any(g is not None for output in strategy.aligned for g in gradients(output.discriminator))
         assert judged is adapts
 
 
-def test_source_only_has_no_target_and_no_discriminator():
-    setting = setting_of(Network(), [], start=None)
-    assert list(setting.datasets) == ["source"] and list(setting.networks) == ["model"]
-    assert list(setting.backward({"source": batches_of()["source"]}, step=1, share=1.0)) == ["total"]
-    assert setting.panels({"source": batches_of()["source"]}, 1) == {}
-
-
 def test_every_output_has_its_losses_by_name():
-    setting = setting_of(Network(("semseg", "depth", "normals")), [*OUTPUTS, ("normals", 1)])
-    values = setting.backward(batches_of(), step=1, share=1.0)
+    strategy = strategy_of(Network(("semseg", "depth", "normals")), [*OUTPUTS, ("normals", 1)])
+    values = strategy.backward(batches_of(), step=1, share=1.0)
     kinds = ("adv", "dis_src", "dis_tgt", "dis_acc")
     names = ("semseg_0", "semseg_1", "depth_0", "depth_1", "normals_1")
     assert set(values) == {"total"} | {f"{kind}_{name}" for kind in kinds for name in names}
     for value in values.values():
         assert value.shape == () and not value.requires_grad and torch.isfinite(value)
-    assert list(setting.networks) == ["model", *(f"discriminator_{name}" for name in names)]
+    assert list(strategy.networks) == ["model", *(f"discriminator_{name}" for name in names)]
 
 
 def gradient_with(outputs=OUTPUTS, share=1.0, **options):
     """Gradient of the network and of every discriminator after one step of always the same start."""
     torch.manual_seed(1)
-    setting = setting_of(Network(), outputs, **options)
-    setting.backward(batches_of(size=8), step=1, share=share)
-    return flat_gradient(setting.model), [flat_gradient(output.discriminator) for output in setting.aligned]
+    strategy = strategy_of(Network(), outputs, **options)
+    strategy.backward(batches_of(size=8), step=1, share=share)
+    return flat_gradient(strategy.model), [flat_gradient(output.discriminator) for output in strategy.aligned]
 
 
 def test_the_weights_scale_their_own_gradient_and_no_other():
@@ -251,9 +206,9 @@ def test_the_weights_scale_their_own_gradient_and_no_other():
     doubled, _ = gradient_with(adversarial=1.0, disc=1.0)
     assert (network - supervised).norm() > 1e-4
     torch.testing.assert_close(doubled - supervised, 2 * (network - supervised), rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(same, judges, rtol=0, atol=0)
+    torch.testing.assert_close(same, judges, rtol=0, atol=0)  # the adversarial step leaves the discriminators alone
     unmoved, tripled = gradient_with(adversarial=0.5, disc=3.0)
-    torch.testing.assert_close(unmoved, network, rtol=0, atol=0)
+    torch.testing.assert_close(unmoved, network, rtol=0, atol=0)  # the discriminators' step leaves the network alone
     torch.testing.assert_close(tripled, [3 * gradient for gradient in judges])
     half_network, half_judges = gradient_with(adversarial=0.5, disc=1.0, share=0.5)
     torch.testing.assert_close(half_network, network / 2)
@@ -271,36 +226,36 @@ def test_the_adversarial_loss_is_a_mean_over_outputs():
 
 
 def test_clipping_is_the_networks_and_every_scheduler_steps():
-    setting = setting_of(Network(), OUTPUTS, adversarial=1e3, disc=1e3, max_norm=0.1)
-    setting.backward(batches_of(), step=1, share=1.0)
-    of_judges = [flat_gradient(output.discriminator) for output in setting.aligned]
-    assert flat_gradient(setting.model).norm() > 1 and all(gradient.norm() > 1 for gradient in of_judges)
+    strategy = strategy_of(Network(), OUTPUTS, adversarial=1e3, disc=1e3, max_norm=0.1)
+    strategy.backward(batches_of(), step=1, share=1.0)
+    of_judges = [flat_gradient(output.discriminator) for output in strategy.aligned]
+    assert flat_gradient(strategy.model).norm() > 1 and all(gradient.norm() > 1 for gradient in of_judges)
 
     def weights(module):
         return torch.cat([p.detach().flatten().clone() for p in module.parameters()])
 
-    network, judges = weights(setting.model), [weights(output.discriminator) for output in setting.aligned]
-    setting.update()  # learning rate 1: the weights move by the gradient
-    assert (weights(setting.model) - network).norm().item() == pytest.approx(0.1, rel=1e-3)
-    for output, before, gradient in zip(setting.aligned, judges, of_judges, strict=True):
+    network, judges = weights(strategy.model), [weights(output.discriminator) for output in strategy.aligned]
+    strategy.update()  # learning rate 1: the weights move by the gradient
+    assert (weights(strategy.model) - network).norm().item() == pytest.approx(0.1, rel=1e-3)
+    for output, before, gradient in zip(strategy.aligned, judges, of_judges, strict=True):
         torch.testing.assert_close(before - weights(output.discriminator), gradient)
         assert gradients(output.discriminator) == [None, None]
-    rates = [optimizer.param_groups[0]["lr"] for optimizer in setting.optimizers.values()]
+    rates = [optimizer.param_groups[0]["lr"] for optimizer in strategy.optimizers.values()]
     assert rates == [0.5] * 5
 
 
 def test_a_step_before_the_start_updates_with_a_gradient_scaler_too():
     """Discriminators have no gradient yet, which a scaler that is asked to step them takes for a mistake."""
-    setting = setting_of(Network(), OUTPUTS, start=3)
-    setting.precision.scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
-    before = [p.clone() for output in setting.aligned for p in output.discriminator.parameters()]
+    strategy = strategy_of(Network(), OUTPUTS, start=3)
+    strategy.precision.scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    before = [p.clone() for output in strategy.aligned for p in output.discriminator.parameters()]
     for step in (1, 2):
-        setting.backward(batches_of(), step=step, share=1.0)
-        setting.update()
-    after = [p for output in setting.aligned for p in output.discriminator.parameters()]
+        strategy.backward(batches_of(), step=step, share=1.0)
+        strategy.update()
+    after = [p for output in strategy.aligned for p in output.discriminator.parameters()]
     assert all(torch.equal(a, b) for a, b in zip(after, before, strict=True))
-    setting.backward(batches_of(), step=3, share=1.0)
-    setting.update()
+    strategy.backward(batches_of(), step=3, share=1.0)
+    strategy.update()
     assert not any(torch.equal(a, b) for a, b in zip(after, before, strict=True))
 
 
@@ -312,9 +267,9 @@ def tensors_in_graphs():
 
 
 def test_no_graph_outlives_its_backward():
-    setting = setting_of(Network(), OUTPUTS, judges=spectral_judges(OUTPUTS))
+    strategy = strategy_of(Network(), OUTPUTS, judges=spectral_judges(OUTPUTS))
     batches = batches_of()
-    setting.backward(batches, step=1, share=1.0)
+    strategy.backward(batches, step=1, share=1.0)
     of_source, alive_at_target = [], []
 
     def watch(predictions):
@@ -323,30 +278,23 @@ def test_no_graph_outlives_its_backward():
         else:
             of_source.extend(weakref.ref(p) for scales in predictions.values() for p in scales.values())
 
-    setting.model.watch = watch
+    strategy.model.watch = watch
     before = tensors_in_graphs()
-    values = setting.backward(batches, step=2, share=1.0)
+    values = strategy.backward(batches, step=2, share=1.0)
     assert alive_at_target == [False] * 4  # the source's predictions are gone when the target's are made
     assert tensors_in_graphs() <= before
     assert all(value.grad_fn is None for value in values.values())
 
 
-def test_the_step_never_waits_for_the_device():
-    setting = setting_of(Network(), OUTPUTS, judges=spectral_judges(OUTPUTS))
-    batches = batches_of()
-    with ForbidSync():
-        setting.backward(batches, step=1, share=1.0)
-
-
 def test_panels_show_the_maps_of_both_domains():
-    setting = setting_of(Network(("semseg", "depth", "normals")), [("semseg", 0), ("depth", 0), ("normals", 0)])
+    strategy = strategy_of(Network(("semseg", "depth", "normals")), [("semseg", 0), ("depth", 0), ("normals", 0)])
     batches = batches_of(size=64, batch=3)
-    before = [gradients(network) for network in setting.networks.values()]
-    panels = setting.panels(batches, 2)
+    before = [gradients(network) for network in strategy.networks.values()]
+    panels = strategy.panels(batches, 2)
     assert list(panels) == ["maps_00", "maps_01"]
     for picture in panels.values():
         # Two rows (source, target) of image, self-information, depth and normals.
         assert picture.dtype == "uint8" and picture.shape[0] >= 2 * 64 and picture.shape[1] >= 4 * 64
     assert (panels["maps_00"] != panels["maps_01"]).any()
-    assert [gradients(network) for network in setting.networks.values()] == before
-    assert setting.panels(batches, 0) == {}
+    assert [gradients(network) for network in strategy.networks.values()] == before
+    assert strategy.panels(batches, 0) == {}

@@ -109,13 +109,6 @@ def test_a_group_that_cannot_be_found_is_the_users_error(monkeypatch):
         join_processes()
 
 
-def test_a_negative_number_of_processes_is_the_users_error(monkeypatch):
-    for name, value in {"WORLD_SIZE": "-1", "RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(UserError, match="WORLD_SIZE=-1: cannot join"):
-        join_processes()
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="a service of Linux")
 def test_a_process_ends_when_its_parent_was_killed():
     """The parent is a fork of this process that kills itself; the end of the child closes the pipe."""

@@ -21,9 +21,9 @@ import loss.photometric
 from models.discriminator import Discriminator
 from tests.helpers.process_groups import narrow, run_group
 from tests.helpers.runs import DEMO, ROOT, dotted
-from training.build import build_setting
+from training.build import build_strategy
 from training.distributed import Processes, join_processes
-from training.setting import Setting
+from training.strategy import Strategy
 from utils.config.load import load_experiment
 from utils.constants import IGNORE_INDEX
 
@@ -43,8 +43,8 @@ Sample = dict[str, Any]
 Gradients = dict[str, torch.Tensor | None]
 
 
-def build(name: str, processes: Processes) -> Setting:
-    """The demo's setting at 64x64, with first weights that depend on the process."""
+def build(name: str, processes: Processes) -> Strategy:
+    """The demo's strategy at 64x64, with first weights that depend on the process."""
     files = dict(zip(SETTINGS[name][::2], SETTINGS[name][1::2], strict=True))
     overrides = [f"{section}.{side}=64" for section in SIZES[name] for side in ("width", "height")]
     overrides += [f"{key}={value}" for key, value in dotted(narrow(*TASKS[name])).items()]
@@ -53,18 +53,18 @@ def build(name: str, processes: Processes) -> Setting:
     base = ROOT / files["--base"] if "--base" in files else None
     experiment = load_experiment(ROOT / files["--config"], base=base, overrides=overrides)
     torch.manual_seed(processes.rank)
-    setting, _ = build_setting(experiment, CPU, processes, resumes=False)
-    for network in setting.networks.values():
+    strategy, _ = build_strategy(experiment, CPU, processes, resumes=False)
+    for network in strategy.networks.values():
         if isinstance(network, Discriminator):
             # Surer than at first, when the gradients of both domains cancel but for rounding.
             torch.nn.init.constant_(network.net[-1].bias, 2.0)
-    return setting
+    return strategy
 
 
-def samples(setting: Setting) -> dict[str, list[Sample]]:
+def samples(strategy: Strategy) -> dict[str, list[Sample]]:
     """Of every stream the common sample, one, and its mirror image."""
     found = {}
-    for stream, dataset in setting.datasets.items():
+    for stream, dataset in strategy.datasets.items():
         common, one = dict(dataset[COMMON]), dict(dataset[MIRRORED])
         if "depth" in common:
             common["depth"][0, 5, 5:7] = torch.tensor([0.3, 700.0])  # nearer and farther than all else
@@ -82,27 +82,27 @@ def batches(found: dict[str, list[Sample]], *chosen: int) -> dict[str, dict]:
     return {stream: default_collate([of_stream[i] for i in chosen]) for stream, of_stream in found.items()}
 
 
-def step(setting: Setting, *parts: dict[str, dict]) -> dict[str, float]:
+def step(strategy: Strategy, *parts: dict[str, dict]) -> dict[str, float]:
     """The gradients of one step that accumulates all parts; gives the mean losses."""
-    for network in setting.networks.values():
+    for network in strategy.networks.values():
         network.eval()
         network.zero_grad(set_to_none=True)
-    losses = [setting.backward(part, step=1, share=1 / len(parts)) for part in parts]
+    losses = [strategy.backward(part, step=1, share=1 / len(parts)) for part in parts]
     return {name: sum(float(one[name]) for one in losses) / len(parts) for name in losses[0]}
 
 
-def gradients(setting: Setting) -> Gradients:
+def gradients(strategy: Strategy) -> Gradients:
     return {
         f"{network}.{name}": parameter.grad
-        for network, module in setting.networks.items()
+        for network, module in strategy.networks.items()
         for name, parameter in module.named_parameters()
     }
 
 
-def weights(setting: Setting) -> dict[str, torch.Tensor]:
+def weights(strategy: Strategy) -> dict[str, torch.Tensor]:
     return {
         f"{network}.{name}": value.clone()
-        for network, module in setting.networks.items()
+        for network, module in strategy.networks.items()
         for name, value in module.state_dict().items()
     }
 
@@ -150,7 +150,7 @@ def distance(found: Gradients, expected: Gradients) -> Distance:
 
 @dataclass
 class Found:
-    """What one process of the group finds of one setting; `distances` on the main one only."""
+    """What one process of the group finds of one strategy; `distances` on the main one only."""
 
     first_weights: str
     losses: dict[str, float]
@@ -163,32 +163,32 @@ class Found:
 
 
 def of_one_process(processes: Processes, name: str) -> Found:
-    setting = build(name, processes)
-    first = weights(setting)
-    found = samples(setting)
+    strategy = build(name, processes)
+    first = weights(strategy)
+    found = samples(strategy)
     own = batches(found, 0, 1 + processes.rank)
 
     def averaged() -> Gradients:
-        processes.average_gradients(p for network in setting.networks.values() for p in network.parameters())
-        return {key: None if g is None else g.clone() for key, g in gradients(setting).items()}
+        processes.average_gradients(p for network in strategy.networks.values() for p in network.parameters())
+        return {key: None if g is None else g.clone() for key, g in gradients(strategy).items()}
 
-    losses, of_own = step(setting, own), digest(gradients(setting))
+    losses, of_own = step(strategy, own), digest(gradients(strategy))
     together, unequal = averaged(), None
     if name == "supervised":
-        step(setting, short_of_labels(own) if processes.rank == 1 else own)
+        step(strategy, short_of_labels(own) if processes.rank == 1 else own)
         unequal = averaged()
     result = Found(digest(first), losses, of_own, digest(together), "", kinds(first))
     if processes.is_main:
-        result.losses_of_all = step(setting, batches(found, 0, 1, 0, 2))
-        result.distances["doubled batch"] = distance(together, gradients(setting))
+        result.losses_of_all = step(strategy, batches(found, 0, 1, 0, 2))
+        result.distances["doubled batch"] = distance(together, gradients(strategy))
     if processes.is_main and unequal is not None:
         both = [own, short_of_labels(batches(found, 0, 2))]
-        step(setting, *both)
-        result.distances["accumulated"] = distance(unequal, gradients(setting))
-        step(setting, joined(both))
-        result.distances["all pixels"] = distance(unequal, gradients(setting))
-    setting.update()  # of whatever each process computed last
-    result.updated = digest(weights(setting))
+        step(strategy, *both)
+        result.distances["accumulated"] = distance(unequal, gradients(strategy))
+        step(strategy, joined(both))
+        result.distances["all pixels"] = distance(unequal, gradients(strategy))
+    strategy.update()  # of whatever each process computed last
+    result.updated = digest(weights(strategy))
     assert result.updated != result.first_weights
     return result
 

@@ -5,9 +5,9 @@ import torch
 
 from tests.helpers.forbid_sync import ForbidSync
 from tests.helpers.runs import ROOT, few_threads, tiny
-from training.build import build_setting
+from training.build import build_strategy
 from training.distributed import Processes
-from training.setting import to_device
+from training.strategy import to_device
 from utils.config.load import load_experiment
 from utils.geometry import resize
 
@@ -30,7 +30,7 @@ def _environment(request, monkeypatch, tmp_path):
 
 
 def build(base: str | None, config: str, *overrides: str):
-    """A small experiment with its setting and evaluator."""
+    """A small experiment with its strategy and evaluator."""
     config_file, base_file = ROOT / "configs" / config, base and ROOT / "configs" / base
     small = [f"{key}={value}" for key, value in tiny(config_file, base_file).items()]
     experiment = load_experiment(
@@ -39,7 +39,7 @@ def build(base: str | None, config: str, *overrides: str):
         overrides=[*small, *overrides],
         env_config=ROOT / "configs" / "env_config.yml",
     )
-    return experiment, *build_setting(experiment, CPU, Processes(), resumes=False)
+    return experiment, *build_strategy(experiment, CPU, Processes(), resumes=False)
 
 
 def on_device(dataset, first: int):
@@ -61,22 +61,22 @@ def on_device(dataset, first: int):
     ids=["supervised", "SGD", "bfloat16", "normals_from_depth", "video_depth", "adaptation"],
 )
 def test_a_step_never_waits(files, overrides):
-    experiment, setting, _ = build(*files, *overrides)
+    experiment, strategy, _ = build(*files, *overrides)
     training = experiment.config.training
     # Loading happens on the host; what is loaded is on its way to the device when the step begins.
     batches = [
-        {name: on_device(dataset, 2 * n) for name, dataset in setting.datasets.items()}
+        {name: on_device(dataset, 2 * n) for name, dataset in strategy.datasets.items()}
         for n in range(training.accumulate)
     ]
-    setting.train()
-    before = [parameter.detach().clone() for parameter in setting.model.parameters()]
+    strategy.train()
+    before = [parameter.detach().clone() for parameter in strategy.model.parameters()]
     with ForbidSync():
         for step in (1, 2):
             for batch in batches:
-                losses = setting.backward(batch, step=step, share=1 / training.accumulate)
-            setting.update()
+                losses = strategy.backward(batch, step=step, share=1 / training.accumulate)
+            strategy.update()
     assert all(torch.isfinite(value) for value in losses.values())
-    assert any(not torch.equal(a, b) for a, b in zip(before, setting.model.parameters(), strict=True))
+    assert any(not torch.equal(a, b) for a, b in zip(before, strategy.model.parameters(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -85,12 +85,12 @@ def test_a_step_never_waits(files, overrides):
     ids=["supervised", "normals_from_depth", "video_depth", "adaptation"],
 )
 def test_measuring_a_batch_never_waits(files):
-    _, setting, evaluator = build(*files)
+    _, strategy, evaluator = build(*files)
     batch = on_device(evaluator.dataset, 0)
     size = tuple(batch["image"].shape[-2:])
-    setting.model.eval()
+    strategy.model.eval()
     with torch.inference_mode(), ForbidSync():
-        predictions = setting.model(batch["image"])
+        predictions = strategy.model(batch["image"])
         losses = evaluator.loss(predictions, batch)
         for measure in evaluator.measures.values():
             task = evaluator.tasks[measure.task]

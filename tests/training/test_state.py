@@ -11,15 +11,15 @@ from utils.seed import random_states, restore_random_states
 
 def write(path, **changes):
     progress = Progress(step=7, best=1.5, validated=5, batches={"source": 14}, wandb_id="abc", **changes)
-    save_state(path, progress=progress, setting={"weight": torch.arange(3)}, random=[random_states()])
+    save_state(path, progress=progress, strategy={"weight": torch.arange(3)}, random=[random_states()])
     return progress
 
 
 def test_a_state_comes_back_as_it_was_without_running_code(tmp_path):
     written = write(tmp_path / "resume.pkl")
-    progress, setting, states = load_state(tmp_path / "resume.pkl")  # weights_only=True inside
+    progress, strategy, states = load_state(tmp_path / "resume.pkl")  # weights_only=True inside
     assert progress == written
-    assert torch.equal(setting["weight"], torch.arange(3))
+    assert torch.equal(strategy["weight"], torch.arange(3))
     assert len(states) == 1
 
 
@@ -49,26 +49,3 @@ def test_weights_are_not_taken_for_a_state(tmp_path):
     torch.save({"weight": torch.zeros(2)}, tmp_path / "resume.pkl")
     with pytest.raises(UserError, match="cannot be read as the state of a run"):
         load_state(tmp_path / "resume.pkl")
-
-
-def test_saving_replaces_atomically_and_leaves_nothing_behind(tmp_path):
-    path = tmp_path / "resume.pkl"
-    write(path)
-    write(path)
-    assert [p.name for p in tmp_path.iterdir()] == ["resume.pkl"]
-
-
-def test_a_failed_save_keeps_the_old_state(tmp_path, monkeypatch):
-    path = tmp_path / "resume.pkl"
-    write(path)
-    before = path.read_bytes()
-
-    def fail(value, file):
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", fail)
-    with pytest.raises(UserError, match="No space left"):
-        write(path)
-    assert path.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["resume.pkl"]

@@ -11,7 +11,7 @@ from optim.build import build_optimizer, build_scheduler
 from optim.groups import parameter_groups
 from training.distributed import Processes
 from training.precision import Precision
-from training.setting import Engine
+from training.strategy import Engine
 from training.supervised import Supervised
 from utils.config.schema.loss import LossConfig
 from utils.config.schema.optim import (
@@ -68,12 +68,12 @@ def batch():
     return {"image": torch.rand(4, 3, 8, 8), "semseg": torch.randint(0, 3, (4, 8, 8))}
 
 
-def gradients(setting: Supervised) -> list[torch.Tensor]:
-    return [parameter.grad.clone() for parameter in setting.model.parameters()]
+def gradients(strategy: Supervised) -> list[torch.Tensor]:
+    return [parameter.grad.clone() for parameter in strategy.model.parameters()]
 
 
-def weights(setting: Supervised) -> torch.Tensor:
-    return torch.cat([parameter.detach().flatten() for parameter in setting.model.parameters()])
+def weights(strategy: Supervised) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in strategy.model.parameters()])
 
 
 def test_two_batches_of_two_give_the_gradient_of_one_of_four(batch):
@@ -94,39 +94,39 @@ def test_two_batches_of_two_give_the_gradient_of_one_of_four(batch):
 @pytest.mark.parametrize("max_norm", [0.25, None, 0, 1e6])
 def test_the_step_is_clipped_to_the_norm_asked_for(batch, max_norm):
     """With plain SGD at rate 1 the step is the gradient."""
-    setting = build(max_norm=max_norm)
-    before = weights(setting)
-    setting.backward({"source": batch}, step=1, share=1.0)
-    gradient = torch.cat([value.flatten() for value in gradients(setting)])
-    setting.update()
-    step = before - weights(setting)
+    strategy = build(max_norm=max_norm)
+    before = weights(strategy)
+    strategy.backward({"source": batch}, step=1, share=1.0)
+    gradient = torch.cat([value.flatten() for value in gradients(strategy)])
+    strategy.update()
+    step = before - weights(strategy)
     assert gradient.norm() > 1
     expected = gradient * (0.25 / gradient.norm()) if max_norm == 0.25 else gradient
     torch.testing.assert_close(step, expected, rtol=1e-4, atol=1e-6)
-    assert all(parameter.grad is None for parameter in setting.model.parameters())
+    assert all(parameter.grad is None for parameter in strategy.model.parameters())
 
 
 def test_every_group_has_its_rate_and_the_schedule_moves_them_all(batch):
     scheduler = StepScheduler(name="step", kwargs=StepKwargs(step_size=2, gamma=0.1))
-    setting = build(rates={"default": 1e-2, "backbone": 1e-3}, scheduler=scheduler)
+    strategy = build(rates={"default": 1e-2, "backbone": 1e-3}, scheduler=scheduler)
     rates = []
     for step in range(1, 4):
-        setting.backward({"source": batch}, step=step, share=1.0)
-        setting.update()
-        rates.append(setting.learning_rates())
+        strategy.backward({"source": batch}, step=step, share=1.0)
+        strategy.update()
+        rates.append(strategy.learning_rates())
     assert rates[0] == {"lr/default": 1e-2, "lr/backbone": 1e-3}
     assert rates[2] == pytest.approx({"lr/default": 1e-3, "lr/backbone": 1e-4})
 
 
 def test_learning_goes_on_exactly_from_a_saved_state(batch):
     straight, first = build(optimizer="Adam", rates={"default": 0.1}), build(optimizer="Adam", rates={"default": 0.1})
-    for setting in (straight, first):
-        setting.backward({"source": batch}, step=1, share=1.0)
-        setting.update()
+    for strategy in (straight, first):
+        strategy.backward({"source": batch}, step=1, share=1.0)
+        strategy.update()
     second = build(optimizer="Adam", rates={"default": 0.5})
     second.load_state_dict(first.state_dict())
-    for setting in (straight, second):
-        setting.backward({"source": batch}, step=2, share=1.0)
-        setting.update()
+    for strategy in (straight, second):
+        strategy.backward({"source": batch}, step=2, share=1.0)
+        strategy.update()
     assert torch.equal(weights(straight), weights(second))
     assert straight.learning_rates() == second.learning_rates() == {"lr/default": 0.1}

@@ -1,4 +1,4 @@
-"""A network that starts from another's weights: what it takes over, what starts anew, what is refused."""
+"""A network that starts from another's weights: what it loads, what stays untrained, what is refused."""
 
 import logging
 
@@ -24,20 +24,20 @@ def with_classes(setup: SetupConfig, n: int) -> SetupConfig:
 
 
 def start(source: SetupConfig, target: SetupConfig, *, published: bool = False, partial: bool = False):
-    """A network of `target` that starts from one of `source`: what started anew, as a set of names, checked."""
+    """A network of `target` that starts from one of `source`: what started untrained, as a set of names, checked."""
     given = {name: torch.randn_like(v) if v.is_floating_point() else v + 7 for name, v in network(source).items()}
     model = build_model(target, pretrained=False)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    anew = start_from(
+    untrained = start_from(
         model,
         to_published(given, build_model(source, pretrained=False)) if published else given,
         target,
         partial=partial,
     )
     for name, value in model.state_dict().items():
-        is_new = any(name.startswith(f"{module}.") for module in anew)
+        is_new = any(name.startswith(f"{module}.") for module in untrained)
         assert torch.equal(value, (before if is_new else given)[name]), name
-    return anew
+    return untrained
 
 
 def network(setup: SetupConfig) -> dict[str, torch.Tensor]:
@@ -45,7 +45,7 @@ def network(setup: SetupConfig) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("setup", "published", "anew"),
+    ("setup", "published", "untrained"),
     [
         (narrow_setup(), False, ["heads.semseg.predictions"]),
         (narrow_setup(), True, ["heads.semseg.predictions"]),
@@ -56,8 +56,8 @@ def network(setup: SetupConfig) -> dict[str, torch.Tensor]:
     ],
     ids=["ours", "published", "video", "deeplab", "3ways", "padnet"],
 )
-def test_only_prediction_layers_of_other_classes_start_anew(setup, published, anew):
-    assert start(setup, with_classes(setup, 7), published=published) == anew
+def test_only_prediction_layers_of_other_classes_stay_untrained(setup, published, untrained):
+    assert start(setup, with_classes(setup, 7), published=published) == untrained
     assert start(setup, setup, published=published) == []
 
 

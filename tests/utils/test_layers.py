@@ -1,4 +1,3 @@
-import pytest
 import torch
 import torch.nn.functional as F
 
@@ -13,8 +12,3 @@ def test_block_is_convolution_norm_relu_and_keeps_the_size():
     expected = (expected - block.norm.running_mean[:, None, None]) / (1 + block.norm.eps) ** 0.5
     torch.testing.assert_close(block(x), expected.clamp(min=0))
     assert block.conv.bias is None
-
-
-def test_even_kernel_is_refused():
-    with pytest.raises(ValueError, match="kernel_size must be odd.*got 2"):
-        ConvNormReLU(in_channels=1, out_channels=1, kernel_size=2)

@@ -1,4 +1,4 @@
-"""The self-information map and the poly factor by hand."""
+"""The self-information map by hand."""
 
 import math
 
@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from vendor.advent.entropy import self_information
-from vendor.advent.schedule import poly_factor
 
 
 def test_equals_the_formula_on_probabilities():
@@ -30,22 +29,3 @@ def test_certain_prediction_has_none_and_a_finite_gradient():
     information.sum().backward()
     assert logits.softmax(1)[0, 1].item() == 0
     assert not information.any() and torch.isfinite(logits.grad).all()
-
-
-def test_one_class_has_no_entropy():
-    with pytest.raises(ValueError, match="2 classes, got 1"):
-        self_information(torch.zeros(1, 1, 2, 2))
-
-
-@pytest.mark.parametrize(
-    ("step", "options", "expected"),
-    [(0, {}, 1), (50, {}, 0.5**0.9), (99, {}, 0.01**0.9), (100, {}, 0), (150, {}, 0), (25, {"power": 2}, 0.5625)],
-)
-def test_poly_factor(step: int, options: dict[str, float], expected: float):
-    assert poly_factor(step, 100, **options) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(("step", "max_steps", "message"), [(1, 0, "max_steps .* got 0"), (-1, 9, "step .* got -1")])
-def test_poly_factor_refuses_nonsense(step: int, max_steps: int, message: str):
-    with pytest.raises(ValueError, match=message):
-        poly_factor(step, max_steps)

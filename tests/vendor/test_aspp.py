@@ -53,9 +53,3 @@ def test_gradient_keeps_the_memory_format():
     assert out.is_contiguous(memory_format=torch.channels_last)
     out.sum().backward()
     assert seen == [True]
-
-
-@pytest.mark.parametrize("rates", [(), (6, 0)])
-def test_rates_must_be_dilations(rates):
-    with pytest.raises(ValueError, match="ASPP rates must be positive"):
-        ASPP(in_channels=1, out_channels=1, rates=rates)

@@ -35,8 +35,3 @@ def test_two_bottlenecks_parameter_count():
     second = 256 * 64 + 64 * 64 * 9 + 64 * 256 + 2 * (64 + 64 + 256)
     blocks = two_bottlenecks(in_channels=2048, channels=256)
     assert sum(p.numel() for p in blocks.parameters()) == first + second
-
-
-def test_two_bottlenecks_refuses_a_width_that_cannot_be_quartered():
-    with pytest.raises(ValueError, match="multiple of 4, got 10"):
-        two_bottlenecks(in_channels=8, channels=10)

@@ -11,13 +11,13 @@ from typing import Any
 
 from utils.command import run_command
 from utils.config.command_line import add_experiment_options, chosen_experiment
-from utils.config.load import Experiment
+from utils.config.load import Experiment, Purpose
 from utils.errors import UserError
 
 KINDS = {
     "step": "seconds of a training step, and its share of a convolution's speed",
-    "evaluate": "images per second of a validation, beside the plain loop of research code",
-    "loader": "seconds to load a training image, beside decoding its files alone",
+    "evaluate": "images per second of a validation, compared with the plain loop of research code",
+    "loader": "seconds to load a training image, compared with decoding its files",
     "memory": "peak memory of a training step",
 }
 
@@ -48,25 +48,26 @@ def load(arguments: argparse.Namespace) -> Experiment:
     Raises:
         UserError: A mistake in the experiment or the size.
     """
-    # For `loader` alone a dataset has to be there.
-    purpose = "train" if arguments.kind == "loader" else "predict"
+    # `loader` alone reads a dataset.
+    purpose: Purpose = "train" if arguments.kind == "loader" else "predict"
     switches = {"training.use_amp=true": arguments.amp, "training.compile=true": arguments.compile}
-    overrides = [override for override, wanted in switches.items() if wanted]
+    overrides = [override for override, enabled in switches.items() if enabled]
     experiment = chosen_experiment(arguments, purpose=purpose, overrides=overrides)
     if arguments.size is None:
         return experiment
     width, separator, height = arguments.size.partition("x")
     if not (separator and height.isdecimal() and width.isdecimal()):
         raise UserError(f"--size {arguments.size}: expected WxH in pixels, such as 512x256")
-    roles = ["source"] if experiment.config.data.target is None else ["source", "target"]
     values = {"height": height, "width": width, "crop_h": "null", "crop_w": "null"}
-    sizes = [f"data.{role}.{key}={value}" for role in roles for key, value in values.items()]
-    return chosen_experiment(arguments, purpose=purpose, overrides=[*overrides, *sizes])
+    overrides += [
+        f"data.{role}.{key}={value}" for role in experiment.config.data.datasets for key, value in values.items()
+    ]
+    return chosen_experiment(arguments, purpose=purpose, overrides=overrides)
 
 
 def measure(arguments: argparse.Namespace, experiment: Experiment) -> dict[str, Any]:
     """The result of the kind of benchmark asked for."""
-    # PyTorch, whose seconds a mistake in the experiment need not cost
+    # PyTorch, which takes seconds that a mistake in the experiment need not cost
     from training.benchmark.evaluate import evaluate
     from training.benchmark.loader import loader
     from training.benchmark.memory import memory
@@ -81,9 +82,9 @@ def measure(arguments: argparse.Namespace, experiment: Experiment) -> dict[str, 
         case "evaluate":
             return evaluate(experiment, device, images=arguments.images, repeats=arguments.repeats)
         case "loader":
-            counts = {"samples": arguments.samples, "repeats": arguments.repeats, "workers": arguments.workers}
-            return loader(experiment, **counts)
-        case "memory":
+            samples, workers = arguments.samples, arguments.workers
+            return loader(experiment, samples=samples, repeats=arguments.repeats, workers=workers)
+        case _:
             return memory(experiment, device)
 
 
@@ -94,12 +95,12 @@ def run(arguments: argparse.Namespace) -> None:
             raise UserError(f"--{option} {getattr(arguments, option)}: expected 1 or more")
     try:
         print(json.dumps(measure(arguments, load(arguments))))
-    except ValueError as error:  # the network's own check of its batch, for one
+    except ValueError as error:  # such as the network's own check of its batch
         raise UserError(str(error)) from error
 
 
 def main() -> int:
-    """Command line; gives the exit status."""
+    """The command; returns its exit status."""
     arguments = build_parser().parse_args()
     return run_command(lambda: run(arguments))
 

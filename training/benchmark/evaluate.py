@@ -1,6 +1,6 @@
-"""Speed of validation on noise, against the loop that research code usually has.
+"""Speed of validation on noise, against the usual loop of research code.
 
-The plain loop: one process that loads, predicts and measures one batch after the other, float32, channels first, the
+That plain loop loads, predicts and measures one batch after the other in one process: float32, channels first, the
 network in the textbook form (`training/benchmark/textbook.py`). Weights, losses and metrics are the same on both sides.
 """
 
@@ -21,28 +21,27 @@ from training.benchmark.noise_data import noise_datasets
 from training.benchmark.textbook import textbook
 from training.build import build_evaluator
 from training.distributed import Processes
-from training.evaluate import Evaluator
-from training.setting import to_device
+from training.evaluation import Figures
+from training.evaluator import Evaluator
+from training.strategy import to_device
 from utils.config.load import Experiment
 from utils.geometry import resize
 from utils.seed import seed_everything
-
-Figures = dict[str, dict[str, Any]]
 
 
 def evaluate(experiment: Experiment, device: torch.device, *, images: int, repeats: int) -> dict[str, Any]:
     """Images a second of our validation and of the plain loop, each the median over interleaved repeats.
 
-    Loading is part of both, and so is, on our side, the start of the workers.
+    Loading is part of both, and so is, on our side, the start of the workers. The weights are random.
 
     Args:
-        experiment: What to validate, with weights at random.
+        experiment: What to validate.
         device: Where.
         images: Validated in each repeat; at most as many as the noise has.
         repeats: Of everything, after one that does not count.
 
     Returns:
-        Speeds, their `ratio`, and in `ratios` what the plain loop gains by each ingredient alone: the network's own
+        Speeds, their `ratio`, and in `ratios` the gain of the plain loop by each ingredient alone: the network's own
         form, channels last, and loader workers.
     """
     config = experiment.config
@@ -51,9 +50,10 @@ def evaluate(experiment: Experiment, device: torch.device, *, images: int, repea
     dataset = noise_datasets(config).validation
     evaluator = build_evaluator(experiment, device, Processes(), dataset=dataset)
     evaluator.options = replace(evaluator.options, limit=images, n_logged=0)
-    last_format = torch.channels_last
-    plain, last = textbook(network), textbook(network).to(memory_format=last_format)
-    ours = copy.deepcopy(network).to(memory_format=last_format) if evaluator.options.channels_last else network
+    plain, last = textbook(network), textbook(network).to(memory_format=torch.channels_last)
+    ours = network
+    if evaluator.options.channels_last:
+        ours = copy.deepcopy(network).to(memory_format=torch.channels_last)
     runs: dict[str, Callable[[], Any]] = {
         "plain": lambda: plain_loop(evaluator, plain),
         "ours": lambda: evaluator.run(ours),
@@ -86,16 +86,10 @@ def evaluate(experiment: Experiment, device: torch.device, *, images: int, repea
 def plain_loop(
     evaluator: Evaluator, network: nn.Module, *, channels_last: bool = False, workers: int = 0
 ) -> tuple[dict[str, float], Figures]:
-    """The loop of usual research code over what an evaluator would measure.
+    """The usual loop of research code, with the data, losses, metrics and options of an evaluator.
 
-    Args:
-        evaluator: Whose dataset, losses, metrics and options to use.
-        network: To be measured, in the memory format that `channels_last` says.
-        channels_last: Whether images are given channels last.
-        workers: Loader workers.
-
-    Returns:
-        Mean losses and all figures, as `Evaluation` has them.
+    `channels_last` is the memory format of the images, and must be that of the network. Returns the mean losses and the
+    figures of an `Evaluation`.
     """
     options = evaluator.options
     network.eval()
@@ -107,14 +101,14 @@ def plain_loop(
     with torch.no_grad():
         for batch in loader:
             batch = to_device(batch, evaluator.device, channels_last=channels_last)
-            image = batch["image"]
-            predictions = network(image)
+            images, _, height, width = batch["image"].shape
+            predictions = network(batch["image"])
             for name, loss in evaluator.loss(predictions, batch).items():
-                losses[name] = losses.get(name, 0.0) + loss.item() * len(image)
+                losses[name] = losses.get(name, 0.0) + loss.item() * images
             for measure in evaluator.measures.values():
-                prediction = predictions[measure.task][measure.scale]
-                decoded = evaluator.tasks[measure.task].decode(resize(prediction, image.shape[-2:]))
-                measure.metric.update(decoded, *evaluator.tasks[measure.task].truth(batch))
-            count += len(image)
+                task = evaluator.tasks[measure.task]
+                prediction = resize(predictions[measure.task][measure.scale], (height, width))
+                measure.metric.update(task.decode(prediction), *task.truth(batch))
+            count += images
     figures = {name: measure.metric.compute() for name, measure in evaluator.measures.items()}
     return {name: loss / count for name, loss in losses.items()}, figures

@@ -1,8 +1,8 @@
-"""Peak memory of a training step: all that PyTorch holds from the making of the network on.
+"""Peak memory of a training step: everything that PyTorch holds from the construction of the network on.
 
-That is weights, gradients, optimizer state, batches and activations. On CUDA the allocator tells
+That is weights, gradients, optimizer state, batches and activations. On CUDA the allocator reports it
 (`torch.cuda.max_memory_allocated`); on the CPU the allocations and releases that the profiler records are added up,
-which leaves out what oneDNN allocates for itself inside a convolution.
+without what oneDNN allocates for itself inside a convolution.
 """
 
 import gc
@@ -16,8 +16,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from training.benchmark.noise import describe, noise_batches, noise_setting
-from training.setting import Setting
+from training.benchmark.noise import describe, noise_batches, noise_strategy
 from utils.config.load import Experiment
 
 MIB = 2**20
@@ -25,67 +24,58 @@ Result = TypeVar("Result")
 
 
 def memory(experiment: Experiment, device: torch.device) -> dict[str, Any]:
-    """Peak memory of a training step in MiB; of domain adaptation also that of the supervised step it contains.
+    """Peak memory of a training step in MiB; for domain adaptation also that of the supervised step it contains.
 
     `state_mib` is the part that does not grow with the images: weights, gradients and optimizer state.
     """
-    data = experiment.config.data
+    config = experiment.config
     peak, state = peak_of_step(experiment, device)
     result = describe(experiment, device, "memory") | {
         "method": "max_memory_allocated" if device.type == "cuda" else "profiler",
         "peak_mib": round(peak / MIB, 1),
         "state_mib": round(state / MIB, 1),
     }
-    if data.target is not None:
-        supervised_peak, supervised_state = peak_of_step(_supervised(experiment), device)
-        result["supervised_peak_mib"] = round(supervised_peak / MIB, 1)
-        result["supervised_state_mib"] = round(supervised_state / MIB, 1)
-        result["ratio"] = round(peak / supervised_peak, 3)
+    if config.data.target is not None:
+        data, training = (
+            config.data.model_copy(update={"target": None}),
+            config.training.model_copy(update={"da": None}),
+        )
+        supervised = config.model_copy(update={"data": data, "training": training})
+        lower, lower_state = peak_of_step(Experiment(supervised, experiment.raw, experiment.name), device)
+        result["supervised_peak_mib"] = round(lower / MIB, 1)
+        result["supervised_state_mib"] = round(lower_state / MIB, 1)
+        result["ratio"] = round(peak / lower, 3)
     return result
 
 
-def _supervised(experiment: Experiment) -> Experiment:
-    """The experiment without its target."""
-    config = experiment.config
-    config = config.model_copy(
-        update={
-            "data": config.data.model_copy(update={"target": None}),
-            "training": config.training.model_copy(update={"da": None}),
-        }
-    )
-    return Experiment(config=config, raw=experiment.raw, name=experiment.name)
-
-
 def peak_of_step(experiment: Experiment, device: torch.device) -> tuple[int, int]:
-    """Bytes at the peak of a training step that finds an optimizer state, and those of them that are state."""
+    """Bytes at the peak of a training step with existing optimizer state, and the bytes of its state.
+
+    The state is all weights, a gradient for each, and the optimizers' moments.
+    """
 
     def two_steps() -> int:
         training = experiment.config.training
-        setting, _ = noise_setting(experiment, device)
-        batches = noise_batches(experiment, setting, device)
-        # Whatever the experiment starts with later, such as adaptation, is part of the step.
+        strategy, _ = noise_strategy(experiment, device)
+        batches = noise_batches(experiment, strategy, device)
+        # The last steps include whatever the experiment starts late, such as adaptation.
         for step in (training.iterations - 1, training.iterations):
             for _ in range(training.accumulate):
-                setting.backward(next(batches), step=step, share=1 / training.accumulate)
-            setting.update()
-        return _state(setting)
+                strategy.backward(next(batches), step=step, share=1 / training.accumulate)
+            strategy.update()
+        weights = [weight for network in strategy.networks.values() for weight in network.parameters()]
+        states = [state for optimizer in strategy.optimizers.values() for state in optimizer.state.values()]
+        moments = [value for state in states for value in state.values() if isinstance(value, Tensor)]
+        return 2 * sum(weight.nbytes for weight in weights) + sum(moment.nbytes for moment in moments)
 
     gc.collect()
-    return (_peak_on_cuda if device.type == "cuda" else _peak_on_cpu)(two_steps)
-
-
-def _state(setting: Setting) -> int:
-    """Bytes of all weights, of a gradient for each, and of all optimizer state."""
-    weights = [weight for network in setting.networks.values() for weight in network.parameters()]
-    states = [state for optimizer in setting.optimizers.values() for state in optimizer.state.values()]
-    moments = [value for state in states for value in state.values() if isinstance(value, Tensor)]
-    return 2 * sum(weight.nbytes for weight in weights) + sum(moment.nbytes for moment in moments)
+    return (_peak_on_cuda if device.type == "cuda" else peak_on_cpu)(two_steps)
 
 
 def _peak_on_cuda(work: Callable[[], Result]) -> tuple[int, Result]:
-    """Bytes that `work` allocates at its peak beyond what there was, and what it gives; `work` is done twice.
+    """Bytes that `work` allocates at its peak beyond the start, and its result; `work` is done twice.
 
-    The first time cuDNN tries algorithms, for some of which it borrows all the memory that is free.
+    The first time cuDNN tries algorithms, for some of which it borrows all the free memory.
     """
     work()
     gc.collect()
@@ -95,9 +85,9 @@ def _peak_on_cuda(work: Callable[[], Result]) -> tuple[int, Result]:
     return torch.cuda.max_memory_allocated() - before, result
 
 
-def _peak_on_cpu(work: Callable[[], Result]) -> tuple[int, Result]:
-    """As `_peak_on_cuda`, from the profiler's record of doing it once."""
-    os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # silent about GPUs that are not there
+def peak_on_cpu(work: Callable[[], Result]) -> tuple[int, Result]:
+    """Bytes that `work`, done once, allocates at its peak by the profiler's record, and its result."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # no warnings about missing GPUs
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as record:
         result = work()
     with tempfile.TemporaryDirectory() as folder:

@@ -7,30 +7,33 @@ import torch
 
 from dataset.loader import train_loader
 from training.benchmark.noise_data import noise_datasets
-from training.build import build_setting
+from training.build import build_strategy
 from training.device import runs_channels_last
 from training.distributed import Processes
-from training.evaluate import Evaluator
-from training.setting import Batch, Setting, to_device
+from training.evaluator import Evaluator
+from training.strategy import Batch, Strategy, to_device
 from utils.config.load import Experiment
 from utils.seed import seed_everything
 
 
-def noise_setting(experiment: Experiment, device: torch.device) -> tuple[Setting, Evaluator]:
-    """The setting of an experiment with random weights, in training mode, and its evaluator."""
+def noise_strategy(experiment: Experiment, device: torch.device) -> tuple[Strategy, Evaluator]:
+    """The strategy of an experiment with random weights, in training mode, and its evaluator."""
     seed_everything(experiment.config.training.seed)
     datasets = noise_datasets(experiment.config)
-    setting, evaluator = build_setting(experiment, device, Processes(), resumes=True, datasets=datasets)
-    setting.train()
-    return setting, evaluator
+    strategy, evaluator = build_strategy(experiment, device, Processes(), resumes=True, datasets=datasets)
+    strategy.train()
+    return strategy, evaluator
 
 
-def noise_batches(experiment: Experiment, setting: Setting, device: torch.device) -> Iterator[dict[str, Batch]]:
-    """Endless batches of every stream of a setting, on the device."""
+def noise_batches(experiment: Experiment, strategy: Strategy, device: torch.device) -> Iterator[dict[str, Batch]]:
+    """Endless batches of every stream of a strategy, on the device."""
     training = experiment.config.training
-    options = {"batch_size": experiment.config.data.train_bs, "workers": 0, "seed": training.seed}
+    batch_size = experiment.config.data.train_bs
     channels_last = runs_channels_last(training.channels_last, device, trains=True)
-    streams = {name: iter(train_loader(dataset, **options)) for name, dataset in setting.datasets.items()}
+    streams = {
+        name: iter(train_loader(dataset, batch_size=batch_size, workers=0, seed=training.seed))
+        for name, dataset in strategy.datasets.items()
+    }
     while True:
         yield {name: to_device(next(stream), device, channels_last=channels_last) for name, stream in streams.items()}
 

@@ -1,7 +1,6 @@
-"""A network in the textbook form: what `models` computes in fewer operations, written out as papers and tutorials do.
+"""A network in the textbook form, the reference of the benchmarks: the same function as ours, up to rounding.
 
-The reference of the benchmarks, and the same function up to rounding: the decoders' maps are upsampled, concatenated
-and padded before they are convolved.
+The decoders' maps are upsampled, concatenated and padded before they are convolved; `models` needs fewer operations.
 """
 
 import copy
@@ -17,7 +16,7 @@ from models.decoder import MergeBlock
 class TextbookMergeBlock(MergeBlock):
     """Upsample, concatenate, pad by reflection, convolve."""
 
-    def forward(self, x: Tensor, skip: Tensor | None, size: Sequence[int]) -> Tensor:
+    def forward(self, x: Tensor, skip: Tensor | None, size: Sequence[int]) -> Tensor:  # type: ignore[override]
         x = F.interpolate(x, size=tuple(size), mode="nearest")
         x = x if skip is None else torch.cat([x, skip], dim=1)
         return self.finish(self.conv(F.pad(x, (1, 1, 1, 1), mode="reflect")))

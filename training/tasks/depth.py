@@ -1,16 +1,15 @@
-"""Depth in metres, as people see it."""
+"""Depth in metres."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dataset.labels import LabelSet
 from metrics.base import Metric
 from metrics.depth import DepthMetric
 from training.tasks.base import Batch, Maps, Picture, Task
-from utils.config.schema.loss import Berhu, L1Depth
 from utils.geometry import inverse_to_metres, metres_to_inverse
 from utils.visualize import color_depth, depth_limits
 
@@ -20,29 +19,23 @@ PNG_SCALE = 256  # metres * 256 in 16 bit: 4 mm steps up to 255.99 m
 SAMPLES = 4096  # depths of a frame, evenly spaced; enough for a median
 
 
+@dataclass(kw_only=True, eq=False)
 class Depth(Task):
     """Depth in metres.
 
-    Args:
+    Attributes:
         in_metres: Whether the network was trained on metres rather than on normalised inverse depth.
         median_scaling: Whether the metric scales predictions by the ratio of the medians.
-        limits: (nearest, farthest) metres that are measured.
+        limits: (nearest, farthest) metres that are evaluated.
     """
 
     caption = "depth"
     headlines = {"rmse": True, "abs_rel": True}
     label = "depth"
 
-    def __init__(self, *, in_metres: bool, median_scaling: bool, limits: tuple[float, float]) -> None:
-        self.in_metres = in_metres
-        self.median_scaling = median_scaling
-        self.limits = limits
-
-    @classmethod
-    def build(cls, section: Berhu | L1Depth, labels: LabelSet) -> "Depth":
-        kwargs = section.kwargs
-        in_metres = isinstance(section, L1Depth)
-        return cls(in_metres=in_metres, median_scaling=kwargs.median_scaling, limits=kwargs.measured_range)
+    in_metres: bool = False
+    median_scaling: bool
+    limits: tuple[float, float]
 
     def decode(self, prediction: Tensor) -> Tensor:
         if self.in_metres:

@@ -1,4 +1,4 @@
-"""Edges, as people see them."""
+"""Edges."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataset.labels import LabelSet
 from metrics.base import Metric
 from metrics.edges import EdgesMetric
 from training.tasks.base import Batch, Maps, Picture, Task
-from utils.config.schema.loss import TaskLossConfig
 from utils.visualize import color_edges
 
 
@@ -21,10 +19,6 @@ class Edges(Task):
     headlines = {"F1": False}
     in_percent = True
     label = "edges"
-
-    @classmethod
-    def build(cls, section: TaskLossConfig, labels: LabelSet) -> "Edges":
-        return cls()
 
     def decode(self, prediction: Tensor) -> Tensor:
         return prediction
@@ -46,7 +40,7 @@ class Edges(Task):
         return torch.zeros(0)
 
     def constant(self, summaries: Sequence[Tensor]) -> Tensor:
-        return torch.tensor([1.0, 0.0])  # no edge, of which there are most
+        return torch.tensor([1.0, 0.0])  # no edge, the majority
 
 
 def edge_probability(logits: np.ndarray) -> np.ndarray:

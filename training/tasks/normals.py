@@ -1,4 +1,4 @@
-"""Surface normals, as people see them."""
+"""Surface normals."""
 
 from collections.abc import Sequence
 
@@ -7,14 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dataset.labels import LabelSet
 from loss.base import TaskLoss
-from loss.build import build_task_loss
 from metrics.base import Metric
 from metrics.normals import NormalsMetric
 from training.tasks.base import Batch, Maps, Picture, Task
-from utils.config.schema.loss import Normals as NormalsConfig
-from utils.config.schema.loss import StoredNormals
 from utils.visualize import color_normals
 
 
@@ -22,7 +18,7 @@ class Normals(Task):
     """Unit vectors: x right, y down, z towards the camera.
 
     Args:
-        loss: What makes the target of a batch: the stored normals, or those of its depth.
+        loss: Makes the target of a batch: the stored normals, or those of its depth.
     """
 
     caption = "normals"
@@ -31,10 +27,6 @@ class Normals(Task):
     def __init__(self, *, loss: TaskLoss) -> None:
         self.loss = loss
         self.label = loss.label
-
-    @classmethod
-    def build(cls, section: NormalsConfig | StoredNormals, labels: LabelSet) -> "Normals":
-        return cls(loss=build_task_loss(section))
 
     def decode(self, prediction: Tensor) -> Tensor:
         return F.normalize(prediction, dim=1)

@@ -1,27 +1,27 @@
-"""Semantic segmentation, as people see it."""
+"""Semantic segmentation."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dataset.labels import LabelSet
 from metrics.base import Metric
 from metrics.semseg import SemsegMetric
 from training.tasks.base import Batch, Maps, Picture, Task
-from utils.config.schema.loss import TaskLossConfig
 from utils.visualize import color_semseg
 
 
+@dataclass(kw_only=True, eq=False)
 class Semseg(Task):
     """Class logits.
 
-    Args:
+    Attributes:
         names: Of the classes, by train id.
         colors: uint8 [n_classes, 3].
-        subsets: Train ids over which a further mIoU is reported, see `SemsegMetric`.
+        subsets: Train ids over which a second mIoU is reported, see `SemsegMetric`.
     """
 
     caption = "segmentation"
@@ -29,14 +29,9 @@ class Semseg(Task):
     in_percent = True
     label = "semseg"
 
-    def __init__(self, *, names: Sequence[str], colors: np.ndarray, subsets: Mapping[str, Sequence[int]]) -> None:
-        self.names = names
-        self.colors = colors
-        self.subsets = subsets
-
-    @classmethod
-    def build(cls, section: TaskLossConfig, labels: LabelSet) -> "Semseg":
-        return cls(names=labels.names, colors=labels.colors, subsets=labels.subsets)
+    names: Sequence[str]
+    colors: np.ndarray
+    subsets: Mapping[str, Sequence[int]]
 
     def decode(self, prediction: Tensor) -> Tensor:
         return prediction

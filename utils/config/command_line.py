@@ -1,4 +1,4 @@
-"""The options by which every command finds its experiment, and the experiment they name."""
+"""The options that select an experiment, shared by all commands, and the experiment they select."""
 
 import argparse
 from collections.abc import Sequence
@@ -32,10 +32,9 @@ def add_experiment_options(parser: argparse.ArgumentParser, *, config_required: 
 def chosen_experiment(
     options: argparse.Namespace, *, purpose: Purpose, seed: int | None = None, overrides: Sequence[str] = ()
 ) -> Experiment:
-    """The experiment that the options of `add_experiment_options` name; all else as of `load_experiment`.
+    """The experiment that the options of `add_experiment_options` select; `overrides` win over those of --set.
 
-    Args:
-        overrides: Further ones, which win over those of --set.
+    The other arguments and errors are those of `load_experiment`.
     """
     return load_experiment(
         options.config,

@@ -1,4 +1,4 @@
-"""`$ENV:NAME` in experiment files: where the constants come from and how they are filled in."""
+"""`$ENV:NAME` in experiment files: the source of the constants and their substitution."""
 
 import os
 import re
@@ -24,7 +24,7 @@ def _expand(text: str) -> str:
 
 
 def export_constants(env_config: Path) -> None:
-    """Put the constants of an environment file into `os.environ`; one the process already has (not empty) wins.
+    """Put the constants of an environment file into `os.environ`, unless they already have a value there.
 
     The file holds `NAME: value` lines; a name without a value counts as undefined.
 
@@ -70,11 +70,9 @@ def resolve(tree: Any, env_config: Path | None, is_needed: Callable[[KeyPath], b
 
 
 def _undefined(text: str) -> Iterator[str]:
-    """Names in `text` without a value; an empty one is `$ENV:` with no name behind it."""
-    for match in _REFERENCE.finditer(text):
-        name = match[1] or ""
-        if not os.environ.get(name):
-            yield name
+    """Names in `text` without a value; an empty one stands for `$ENV:` without a name."""
+    names = (match[1] or "" for match in _REFERENCE.finditer(text))
+    return (name for name in names if not os.environ.get(name))
 
 
 def _how_to_define(name: str, text: str, env_config: Path | None) -> str:

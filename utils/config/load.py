@@ -17,7 +17,7 @@ from utils.config.checks import crosscheck, surprises
 from utils.config.environment import ENV_CONFIG, export_constants, resolve
 from utils.config.messages import KeyPath, dotted, explain, user_path
 from utils.config.schema import Config
-from utils.config.yaml_io import parse_yaml, read_mapping, write_mapping
+from utils.config.yaml_io import parse_yaml, read_mapping
 from utils.console import LOGGER
 from utils.errors import UserError
 
@@ -31,9 +31,9 @@ class Experiment:
 
     Attributes:
         config: the typed and checked config.
-        raw: the same as plain mappings and lists, merged and resolved, in the order written. What `cfg.yml` holds.
-        name: name of the experiment file without suffix; of a run folder's `cfg.yml` the name of that run's.
-        arguments: the command line that loads it again, seeds aside.
+        raw: the same as plain mappings and lists, merged and resolved, in the order written: the content of `cfg.yml`.
+        name: name of the experiment file without suffix; for a run folder's `cfg.yml`, the name of that run's.
+        arguments: the command line that loads it again, except for seeds.
     """
 
     config: Config
@@ -57,13 +57,13 @@ def load_experiment(
 
     Args:
         config: the experiment file.
-        base: file whose sections count where `config` does not bring the section itself.
+        base: file whose sections are used where `config` does not have them.
         overrides: `a.b=value` each, the value in YAML; they win over both files and over `seed`.
         env_config: file with constants for `$ENV:NAME`; None: the process environment alone.
         seed: replaces the training and the dataset seed.
-        purpose: what the run does. Prediction needs no dataset, evaluation no source dataset where there is a target,
-            preparing no dataset that is not to be prepared, and none of them pretrained weights: `$ENV:` variables
-            undefined there stay as they are.
+        purpose: what the run does. Prediction needs no dataset, evaluation no source if there is a target, and
+            preparation only the datasets to be prepared; none of them needs pretrained weights. `$ENV:` variables that
+            are not needed may be undefined, and stay as they are.
 
     Raises:
         UserError: a file that is missing or not YAML, or the list of all that is wrong with the experiment.
@@ -81,10 +81,8 @@ def load_experiment(
         merged = _with_override(merged, override)
     if env_config is not None:
         export_constants(env_config)
-    not_needed = _not_needed(merged, purpose)
-    raw, problems = resolve(
-        merged, env_config, lambda path: not any(path[: len(prefix)] == prefix for prefix in not_needed)
-    )
+    unused = _not_needed(merged, purpose)
+    raw, problems = resolve(merged, env_config, lambda path: not any(path[: len(key)] == key for key in unused))
     typed = None
     try:
         typed = Config.model_validate(raw)
@@ -99,21 +97,21 @@ def load_experiment(
         lines = list(dict.fromkeys(f"{dotted(path)}: {message}" for path, message in problems))
         count = "1 error" if len(lines) == 1 else f"{len(lines)} errors"
         raise UserError("\n  ".join([f"{where}: {count}", *lines]))
-    for path, message in surprises(typed):
-        LOGGER.warning("%s: %s: %s", config, dotted(path), message)
+    for key, message in surprises(typed):
+        LOGGER.warning("%s: %s: %s", config, key, message)
     arguments = _arguments(config, base, overrides, env_config)
     return Experiment(config=typed, raw=raw, name=_name(config), arguments=arguments)
 
 
 def _name(config: Path) -> str:
-    """What an experiment is called, so that a run from another run's config is of the same family."""
-    family = config.absolute().parents
-    in_run = config.name == RUN_CONFIG and len(family) > 2 and re.fullmatch(r"s-?\d+", family[1].name)
-    return family[2].name if in_run else config.stem
+    """The name of an experiment; runs from another run's config share its name."""
+    parents = config.absolute().parents
+    in_run = config.name == RUN_CONFIG and len(parents) > 2 and re.fullmatch(r"s-?\d+", parents[1].name)
+    return parents[2].name if in_run else config.stem
 
 
 def _sections(path: Path, option: str) -> dict[str, Any]:
-    """What an experiment file or its base holds; where it is missing, the error names the nearest one."""
+    """The content of an experiment file or its base; if it is missing, the error names the most similar file."""
     if path.exists():
         return read_mapping(path)
     if not path.parent.is_dir():
@@ -132,28 +130,21 @@ def _arguments(config: Path, base: Path | None, overrides: Sequence[str], env_co
     return tuple(words)
 
 
-def save_config(raw: dict[str, Any], path: Path) -> None:
-    """Write `Experiment.raw` as a file that `--config` loads again, key order included."""
-    write_mapping(raw, path)
-
-
 def changed_keys(before: Any, after: Any, where: str = "") -> list[str]:
-    """Dotted keys in which two configs (as `Experiment.raw`) differ: those of the later one, then those gone."""
+    """Dotted keys in which two configs (as in `Experiment.raw`) differ: those of the later one, then those removed."""
     if not (isinstance(before, dict) and isinstance(after, dict)):
         return [] if before == after else [where]
-    keys = [*after, *(key for key in before if key not in after)]
     missing = object()
+    prefix = f"{where}." if where else ""
     return [
         changed
-        for key in keys
-        for changed in changed_keys(
-            before.get(key, missing), after.get(key, missing), f"{where}.{key}" if where else str(key)
-        )
+        for key in after | before
+        for changed in changed_keys(before.get(key, missing), after.get(key, missing), f"{prefix}{key}")
     ]
 
 
 def _not_needed(merged: dict[str, Any], purpose: Purpose) -> tuple[KeyPath, ...]:
-    """Key paths (a section with all in it) that a run for this purpose never reads."""
+    """Key paths, of values or whole sections, that a run for this purpose never reads."""
     if purpose == "train":
         return ()
     weights, logs = ("setup", "model", "pretrain"), ("training", "logdir")
@@ -168,14 +159,14 @@ def _not_needed(merged: dict[str, Any], purpose: Purpose) -> tuple[KeyPath, ...]
     return (*source, weights) if has_target else (weights,)
 
 
-def _is_prepared(data: dict[str, Any], role: str) -> bool:
-    """Whether the config says where a dataset's prepared arrays are."""
+def _is_prepared(data: Any, role: str) -> bool:
+    """Whether the config names the prepared form of a dataset."""
     own = data.get(role)
     return (data | own if isinstance(own, dict) else data).get("prepared") is not None
 
 
 def _with_seed(config: dict[str, Any], seed: int) -> dict[str, Any]:
-    """The config with its training and dataset seeds replaced; a section that is missing stays missing."""
+    """The config with its training and dataset seeds replaced, where it has those sections."""
     data = config.get("data")
     keys = [["training", "seed"], ["data", "dataset_seed"]]
     if isinstance(data, dict):

@@ -1,4 +1,4 @@
-"""Validation errors of an experiment file, told in the places of whoever wrote the file."""
+"""Validation errors of an experiment file, at the keys where its author wrote the values."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -19,20 +19,13 @@ def dotted(path: KeyPath) -> str:
 
 
 def user_path(path: KeyPath, raw: dict[str, Any]) -> KeyPath:
-    """Where the user wrote a key of the typed config.
-
-    They differ in one place: dataset keys may stand in `data` itself, from where `DataConfig` copies them into `source`
-    and `target`.
-    """
+    """Where the user wrote a key of the typed config: `DataConfig` copies keys of `data` into `source` and `target`."""
     if path[:1] != ("data",) or path[1:2] not in (("source",), ("target",)):
         return path
     data, (role, *rest) = raw["data"], path[1:]
     section = data.get(role)
-    if section is None:
-        return ("data", *rest)
-    if rest and isinstance(section, dict) and rest[0] not in section and rest[0] in data:
-        return ("data", *rest)
-    return path
+    is_shared = rest and isinstance(section, dict) and rest[0] not in section and rest[0] in data
+    return ("data", *rest) if section is None or is_shared else path
 
 
 def closest_hint(key: Any, valid: list[str]) -> str:
@@ -42,7 +35,7 @@ def closest_hint(key: Any, valid: list[str]) -> str:
 
 
 def explain(error: ValidationError, raw: dict[str, Any]) -> list[Problem]:
-    """One problem for each place with a mistake in `raw`: its path as written, what is wrong and what was given."""
+    """One problem for each key with a mistake in `raw`: its path as written, what is wrong and what was given."""
     problems: dict[KeyPath, list[str]] = {}
     for item in error.errors(include_url=False):
         path = _written_path(user_path(item["loc"], raw), raw, adds_key=item["type"] == "missing")
@@ -51,7 +44,7 @@ def explain(error: ValidationError, raw: dict[str, Any]) -> list[Problem]:
 
 
 def _written_path(loc: KeyPath, raw: Any, *, adds_key: bool) -> KeyPath:
-    """`loc` without the steps that stand in no file: tags and members of unions, `[key]`."""
+    """`loc` without the steps that are in no file: tags and members of unions, `[key]`."""
     node, path = raw, []
     for position, key in enumerate(loc):
         if isinstance(node, dict) and key in node or isinstance(node, list) and key in range(len(node)):
@@ -65,16 +58,13 @@ def _written_path(loc: KeyPath, raw: Any, *, adds_key: bool) -> KeyPath:
 def _message(item: Any, path: KeyPath) -> str:
     kind, given = item["type"], item["input"]
     if kind == "missing":
-        at_top = len(path) == 1
-        return "missing" + ("; it stands in the experiment file or in the one given with --base" if at_top else "")
+        return "missing" + ("; it belongs in the experiment file or in the one of --base" if len(path) == 1 else "")
     if kind == "extra_forbidden":
         return f"unknown key; {closest_hint(path[-1], _keys_at(item['loc'][:-1]))}"
-    if kind == "union_tag_not_found":
-        return f"{item['ctx']['discriminator'].strip(chr(39))}: missing"
-    if kind == "union_tag_invalid":
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
         context = item["ctx"]
-        key = context["discriminator"].strip("'")
-        return f"{key}: must be one of {context['expected_tags']}, got '{context['tag']}'"
+        tags = f"must be one of {context['expected_tags']}, got '{context['tag']}'" if "tag" in context else "missing"
+        return f"{context['discriminator'].strip(chr(39))}: {tags}"
     if kind == "value_error":
         return str(item["ctx"]["error"])
     if item["loc"][-1:] == ("[key]",):
@@ -99,7 +89,7 @@ def _shown(value: Any) -> str:
 
 
 def _keys_at(loc: KeyPath) -> list[str]:
-    """The keys of the section at a place of the typed config; `data` also takes the keys of a dataset."""
+    """The keys of the section at a path of the typed config; `data` also takes the keys of a dataset."""
     kinds: list[Any] = [Config]
     for step in loc:
         kinds = [inner for kind in kinds for inner in _inside(kind, step)]
@@ -109,7 +99,7 @@ def _keys_at(loc: KeyPath) -> list[str]:
 
 
 def _inside(kind: Any, step: Any) -> Iterator[Any]:
-    """The types of what stands at `step` in a section or mapping; a tag keeps the section that has it."""
+    """The types of the value at `step` in a section or mapping; the tag of a union stays in its section."""
     if isinstance(kind, type) and issubclass(kind, Section):
         if step in kind.model_fields:
             yield from _members(kind.model_fields[step].annotation)

@@ -15,22 +15,21 @@ _EXPONENT_FLOAT = re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$")
 class _Loader(yaml.SafeLoader):
     """Safe loader that refuses a mapping with the same key twice."""
 
-    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
-        if isinstance(node, yaml.MappingNode):
-            first: dict[tuple[str, str], yaml.Node] = {}
-            for key, _ in node.value:
-                name = (key.tag, str(key.value))
-                if name in first and key.tag != "tag:yaml.org,2002:merge":
-                    line = first[name].start_mark.line + 1
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key '{key.value}' stands here again, first on line {line}", key.start_mark
-                    )
-                first[name] = key
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        first: dict[tuple[str, str], yaml.Node] = {}
+        for key, _ in node.value:
+            name = (key.tag, str(key.value))
+            if name in first and key.tag != "tag:yaml.org,2002:merge":
+                line = first[name].start_mark.line + 1
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key.value}' is repeated here, first on line {line}", key.start_mark
+                )
+            first[name] = key
         return super().construct_mapping(node, deep)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Safe dumper that writes shared parts out in full and quotes the strings `_Loader` would read as numbers."""
+    """Safe dumper that repeats shared parts in full and quotes the strings that `_Loader` would read as numbers."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -41,7 +40,7 @@ for _class in (_Loader, _Dumper):
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """Value of a YAML text. `where` (a file name, an option) stands in the message of the `UserError` for bad YAML."""
+    """Value of a YAML text; a `UserError` that names `where` (a file, an option) for bad YAML."""
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
@@ -55,7 +54,7 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def read_mapping(path: Path) -> dict[Any, Any]:
-    """The mapping a YAML file holds. `UserError` when the file is missing, unreadable, bad YAML or no mapping."""
+    """The mapping in a YAML file; a `UserError` if the file is missing, unreadable, bad YAML or no mapping."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -72,6 +71,6 @@ def read_mapping(path: Path) -> dict[Any, Any]:
 
 
 def write_mapping(mapping: dict[Any, Any], path: Path) -> None:
-    """Write a mapping so that `read_mapping` gives it back, key order included."""
+    """Write a mapping that `read_mapping` returns as it was, key order included."""
     text = yaml.dump(mapping, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
     path.write_text(text, encoding="utf-8")

@@ -11,12 +11,6 @@ def self_information(logits: Tensor) -> Tensor:
     The sum over classes is the normalised entropy: 1 where all classes are as likely, 0 where one is certain.
     Taken from log-probabilities in float32: a class whose p underflows to 0 gives 0 and a finite gradient without the
     1e-30 inside the logarithm that probabilities need, and one map less is kept for the backward pass.
-
-    Raises:
-        ValueError: with fewer than two classes, whose entropy has no scale.
     """
-    classes = logits.shape[1]
-    if classes < 2:
-        raise ValueError(f"self-information needs at least 2 classes, got {classes}")
     log_p = logits.float().log_softmax(1)
-    return log_p.exp() * log_p * (-1 / math.log(classes))
+    return log_p.exp() * log_p * (-1 / math.log(logits.shape[1]))

@@ -10,7 +10,7 @@ from utils.convolution import Conv2d
 
 
 class SigmoidAttention(nn.Module):
-    """conv(x) * sigmoid(gate(x)): what a feature has to say, and where it should be listened to.
+    """conv(x) * sigmoid(gate(x)): a feature, and a gate that lets it through position by position.
 
     Args:
         in_channels: channels of the input.

@@ -9,13 +9,7 @@ from torchvision.models.resnet import Bottleneck
 
 
 def two_bottlenecks(*, in_channels: int, channels: int) -> nn.Sequential:
-    """Two residual bottlenecks, [B,in_channels,H,W] -> [B,channels,H,W].
-
-    Raises:
-        ValueError: `channels` is no multiple of 4, the factor between a bottleneck's ends and its middle.
-    """
-    if channels % Bottleneck.expansion:
-        raise ValueError(f"channels must be a multiple of {Bottleneck.expansion}, got {channels}")
+    """Two residual bottlenecks, [B,in_channels,H,W] -> [B,channels,H,W], `channels` a multiple of 4."""
     width = channels // Bottleneck.expansion
     projection = None
     if in_channels != channels:

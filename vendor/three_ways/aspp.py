@@ -36,9 +36,6 @@ class ASPP(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        if not rates or min(rates) < 1:
-            raise ValueError(f"ASPP rates must be positive dilations, at least one, got {list(rates)}")
-        self.out_channels = out_channels
         self.pointwise = ConvNormReLU(in_channels=in_channels, out_channels=out_channels)
         self.dilated = nn.ModuleList(
             ConvNormReLU(in_channels=in_channels, out_channels=out_channels, kernel_size=3, dilation=rate)

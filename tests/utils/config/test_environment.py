@@ -73,13 +73,9 @@ def test_undefined_variables_are_reported_with_all_other_mistakes(tmp_path: Path
         assert f"export {name}=" in line and f"{file} ({name}: ...)" in line
 
 
-def test_undefined_variable_without_a_file(tmp_path: Path):
-    (line,) = errors(tmp_path, supervised(), "data.path=$ENV:MISSING")
-    assert line.endswith("or in the file of --env-config (MISSING: ...)")
-
-
 def test_reference_without_a_name(tmp_path: Path):
-    assert errors(tmp_path, supervised(), "data.path=$ENV:/x") == ["data.path: '$ENV:/x' names no variable after $ENV:"]
+    (line,) = errors(tmp_path, supervised(), "data.path=$ENV:/x")
+    assert line.startswith("data.path: ") and "names no variable" in line
 
 
 def test_bad_environment_files(tmp_path: Path):

@@ -1,8 +1,8 @@
 """The typed sections of an experiment file: names, types, defaults and the checks that need one section only.
 
-Here is the vocabulary of an experiment: every word, class count and option that may stand in a file, with its default.
-Whoever builds from a config trusts it. Every key of a published DenseMTL experiment file has its place; a key that has
-no effect says so. Checks across sections are in `utils/config/checks.py`, reading and merging in `load.py`.
+They are the vocabulary of an experiment: every word, class count and option that a file may hold, with its default.
+Builders trust a checked config. Every key of a published DenseMTL experiment file is known; one that has no effect says
+so. Checks across sections are in `utils/config/checks.py`, reading and merging in `load.py`.
 """
 
 from pydantic import Field

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from utils.config.schema.types import (
-    Integer,
+    Frames,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
@@ -23,7 +23,7 @@ class LossKwargs(Section):
 
     scales: Scales = Field([0], description="Scales of the prediction that are supervised.")
     weight: NonNegativeFloat | list[NonNegativeFloat] = Field(1.0, description="Weight, for all scales or one each.")
-    n_classes: PositiveInt | None = Field(None, description="Number of classes; if given, that of the data.")
+    n_classes: PositiveInt | None = Field(None, description="Number of classes; must be that of the data.")
 
     @model_validator(mode="after")
     def _one_weight_per_scale(self):
@@ -41,9 +41,9 @@ class LossKwargs(Section):
 class DepthKwargs(LossKwargs):
     """Options of the losses of metric depth; all concern the metric."""
 
-    median_scaling: bool = Field(True, description="Measure depth scaled by the ratio of the medians.")
-    min_depth: NonNegativeFloat = Field(MIN_DEPTH, description="Nearest depth measured, metres.")
-    max_depth: PositiveFloat = Field(MAX_DEPTH, description="Farthest depth measured, metres.")
+    median_scaling: bool = Field(True, description="Evaluate depth scaled by the ratio of the medians.")
+    min_depth: NonNegativeFloat = Field(MIN_DEPTH, description="Nearest depth evaluated, metres.")
+    max_depth: PositiveFloat = Field(MAX_DEPTH, description="Farthest depth evaluated, metres.")
 
     @model_validator(mode="after")
     def _ordered(self):
@@ -53,7 +53,7 @@ class DepthKwargs(LossKwargs):
 
     @property
     def measured_range(self) -> tuple[float, float]:
-        """(nearest, farthest) depth that is measured, metres."""
+        """(nearest, farthest) depth that is evaluated, metres."""
         return self.min_depth, self.max_depth
 
 
@@ -62,13 +62,13 @@ class PhotometricKwargs(DepthKwargs):
 
     min_depth: PositiveFloat = Field(0.1, description="Depth of disparity 1, up to scale.")
     max_depth: PositiveFloat = Field(100.0, description="Depth of disparity 0, up to scale.")
-    test_min_depth: NonNegativeFloat = Field(MIN_DEPTH, description="Nearest depth measured, metres.")
-    test_max_depth: PositiveFloat = Field(MAX_DEPTH, description="Farthest depth measured, metres.")
+    test_min_depth: NonNegativeFloat = Field(MIN_DEPTH, description="Nearest depth evaluated, metres.")
+    test_max_depth: PositiveFloat = Field(MAX_DEPTH, description="Farthest depth evaluated, metres.")
     disparity_smoothness: NonNegativeFloat = Field(1e-3, description="Weight of the smoothness at scale 0.")
-    no_ssim: bool = Field(False, description="Compare colours alone.")
-    avg_reprojection: bool = Field(False, description="Mean over the frames in place of the minimum.")
+    no_ssim: bool = Field(False, description="Compare colours only.")
+    avg_reprojection: bool = Field(False, description="Mean over the frames instead of the minimum.")
     disable_automasking: bool = Field(False, description="Also learn from pixels that do not move.")
-    frame_ids: list[Integer] | None = Field(None, description="Frames that are warped; default: data.frame_ids.")
+    frame_ids: Frames | None = Field(None, description="Frames that are warped; default: data.frame_ids.")
     num_scales: PositiveInt | None = Field(None, description="No effect: sizes come from the batch.")
     batch_size: PositiveInt | None = Field(None, description="No effect: sizes come from the batch.")
     width: PositiveInt | None = Field(None, description="No effect: sizes come from the batch.")
@@ -79,14 +79,13 @@ class PhotometricKwargs(DepthKwargs):
     @model_validator(mode="after")
     def _measured_ordered(self):
         if self.test_min_depth >= self.test_max_depth:
-            raise ValueError(
-                f"test_min_depth {self.test_min_depth:g} must be below test_max_depth {self.test_max_depth:g}"
-            )
+            limits = f"test_min_depth {self.test_min_depth:g} must be below test_max_depth {self.test_max_depth:g}"
+            raise ValueError(limits)
         return self
 
     @property
     def measured_range(self) -> tuple[float, float]:
-        """(nearest, farthest) depth that is measured, metres; the photometric limits are those of the disparity."""
+        """(nearest, farthest) depth that is evaluated, metres; `min_depth` and `max_depth` belong to the disparity."""
         return self.test_min_depth, self.test_max_depth
 
 
@@ -103,50 +102,36 @@ class EdgesKwargs(LossKwargs):
 
 
 class CrossEntropy(Section):
-    """Cross entropy over the classes."""
-
     loss: Literal["cross_entropy"] = Field(description="Cross entropy over the classes.")
     kwargs: LossKwargs = Field(LossKwargs(), description="Its options.")
 
 
 class Berhu(Section):
-    """Reverse Huber on inverse depth."""
-
     loss: Literal["berhu"] = Field(description="Reverse Huber on inverse depth.")
     kwargs: DepthKwargs = Field(DepthKwargs(), description="Its options.")
 
 
 class L1Depth(Section):
-    """Absolute difference in metres."""
-
     loss: Literal["L1_depth"] = Field(description="Absolute difference in metres.")
     kwargs: DepthKwargs = Field(DepthKwargs(), description="Its options.")
 
 
 class Normals(Section):
-    """Cosine to the normals of the depth map."""
-
     loss: Literal["normals"] = Field(description="Cosine to the normals of the depth map.")
     kwargs: NormalsKwargs = Field(NormalsKwargs(), description="Its options.")
 
 
 class StoredNormals(Section):
-    """Cosine to the dataset's normals."""
-
     loss: Literal["gt_normals"] = Field(description="Cosine to the dataset's normals.")
     kwargs: LossKwargs = Field(LossKwargs(), description="Its options.")
 
 
 class Edges(Section):
-    """Weighted cross entropy of edge and no edge."""
-
     loss: Literal["edges"] = Field(description="Weighted cross entropy of edge and no edge.")
     kwargs: EdgesKwargs = Field(EdgesKwargs(), description="Its options.")
 
 
 class Photometric(Section):
-    """Difference of warped video frames; needs no labels."""
-
     loss: Literal["ssde"] = Field(description="Difference of warped video frames; needs no labels.")
     kwargs: PhotometricKwargs = Field(PhotometricKwargs(), description="Its options.")
 

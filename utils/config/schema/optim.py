@@ -11,7 +11,7 @@ class SGDKwargs(Section):
     """Options of `torch.optim.SGD`."""
 
     momentum: NonNegativeFloat = Field(0.0, description="Share of the last update in the next.")
-    dampening: NonNegativeFloat = Field(0.0, description="Share of the gradient that does not enter the momentum.")
+    dampening: NonNegativeFloat = Field(0.0, description="Share of the gradient kept out of the momentum.")
     nesterov: bool = Field(False, description="Look ahead along the momentum.")
     weight_decay: NonNegativeFloat = Field(0.0, description="L2 penalty.")
 
@@ -38,26 +38,20 @@ class AdamWKwargs(AdamKwargs):
 
 
 class _Optimizer(Section):
-    clip_grad_norm: NonNegativeFloat | None = Field(None, description="Largest norm of the gradient; 0 or null: any.")
+    clip_grad_norm: NonNegativeFloat | None = Field(None, description="Largest norm of the gradient; 0 or null: none.")
 
 
 class SGDConfig(_Optimizer):
-    """Stochastic gradient descent."""
-
     name: Literal["SGD"] = Field(description="`torch.optim.SGD`.")
     kwargs: SGDKwargs = Field(SGDKwargs(), description="Its options.")
 
 
 class AdamConfig(_Optimizer):
-    """Adam."""
-
     name: Literal["Adam"] = Field(description="`torch.optim.Adam`.")
     kwargs: AdamKwargs = Field(AdamKwargs(), description="Its options.")
 
 
 class AdamWConfig(_Optimizer):
-    """Adam with decoupled weight decay."""
-
     name: Literal["AdamW"] = Field(description="`torch.optim.AdamW`.")
     kwargs: AdamWKwargs = Field(AdamWKwargs(), description="Its options.")
 
@@ -96,36 +90,26 @@ class PolyKwargs(HorizonKwargs):
 
 
 class ConstantScheduler(Section):
-    """The rates stay."""
-
-    name: Literal["constant"] = Field("constant", description="The rates stay.")
+    name: Literal["constant"] = Field("constant", description="The rates do not change.")
     kwargs: NoKwargs = Field(NoKwargs(), description="None.")
 
 
 class StepScheduler(Section):
-    """The rates drop every `step_size` steps."""
-
     name: Literal["step"] = Field(description="A drop every `step_size` steps.")
     kwargs: StepKwargs = Field(description="Its options.")
 
 
 class MultiStepScheduler(Section):
-    """The rates drop at `milestones`."""
-
     name: Literal["multistep"] = Field(description="A drop at each of `milestones`.")
     kwargs: MultiStepKwargs = Field(description="Its options.")
 
 
 class PolyScheduler(Section):
-    """The rates fall as (1 - step / max_iterations) ^ power."""
-
     name: Literal["poly"] = Field(description="(1 - step / max_iterations) ^ power.")
     kwargs: PolyKwargs = Field(PolyKwargs(), description="Its options.")
 
 
 class CosineScheduler(Section):
-    """The rates fall as half a cosine."""
-
     name: Literal["cosine"] = Field(description="Half a cosine, from the full rate to 0.")
     kwargs: HorizonKwargs = Field(HorizonKwargs(), description="Its options.")
 

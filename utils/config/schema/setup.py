@@ -7,12 +7,13 @@ from pydantic import Field, field_validator, model_validator
 from utils.config.schema.loss import LossConfig
 from utils.config.schema.types import (
     BelowOne,
-    Integer,
+    Frames,
     NonNegativeFloat,
     PositiveInt,
     Scale,
     Scales,
     Section,
+    SkipChannels,
     TaskName,
     UpsamplingCount,
 )
@@ -25,14 +26,14 @@ UNDEFINED_WORDS = ("CxTAM", "split")  # named by the published code without a wo
 
 
 class HeadKwargs(Section):
-    """Options of a decoder head; those a head has no use for are ignored by it."""
+    """Options of a decoder head; a head ignores those of the other kind."""
 
     num_out_ch: PositiveInt = Field(description="Channels of the prediction.")
     active_scales: Scales = Field([0], description="Levels that predict; 0 is the final output.")
     num_ch_dec: list[PositiveInt] = Field(
         [64, 128, 128, 256, 256], min_length=5, max_length=5, description="Channels of levels 0 to 4."
     )
-    aspp_rates: list[PositiveInt] = Field([6, 12, 18], description="Dilations of the ASPP.")
+    aspp_rates: list[PositiveInt] = Field([6, 12, 18], min_length=1, description="Dilations of the ASPP.")
     intermediate_aspp: bool = Field(False, description="Enter the decoder through an ASPP.")
     aspp_pooling: bool = Field(True, description="Give the ASPP a branch that pools the image.")
     is_regression: bool = Field(False, description="Predict a sigmoid's output, as disparity is.")
@@ -40,7 +41,7 @@ class HeadKwargs(Section):
     n_upconv: UpsamplingCount = Field(4, description="Level at which the decoder starts.")
     batch_norm: bool = Field(False, description="Batch norm in the decoder's blocks.")
     dropout: BelowOne = Field(0.0, description="Share of channels dropped in the decoder's blocks.")
-    n_project_skip_ch: Integer = Field(-1, description="Channels to which skip features are projected; -1: none.")
+    n_project_skip_ch: SkipChannels = Field(-1, description="Channels to which skip features are projected; -1: none.")
 
 
 class TaskConfig(Section):
@@ -54,9 +55,9 @@ class TaskConfig(Section):
 class PoseConfig(Section):
     """The pose network of depth from video."""
 
-    pose_model_input: Literal["pairs", "all"] = Field("pairs", description="Frames it sees at once.")
-    frame_ids: list[Integer] | None = Field(None, description="Frames it sees; default: data.frame_ids.")
-    provide_uncropped_for_pose: bool = Field(False, description="It sees the frames before the crop.")
+    pose_model_input: Literal["pairs", "all"] = Field("pairs", description="Frames of one input.")
+    frame_ids: Frames | None = Field(None, description="Frames of its input; default: data.frame_ids.")
+    provide_uncropped_for_pose: bool = Field(False, description="Input the frames before the crop.")
     freeze: bool = Field(False, description="Keep its weights.")
 
 

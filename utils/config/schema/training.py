@@ -18,7 +18,7 @@ from utils.config.schema.types import (
 class AdaptationConfig(Section):
     """Adversarial domain adaptation."""
 
-    doda: bool | NonNegativeInt = Field(True, description="Adapt: true or false, or the step from which to.")
+    doda: bool | NonNegativeInt = Field(True, description="Adapt: true, false, or the first step that does.")
     lr_D: PositiveFloat = Field(1e-4, description="Learning rate of the discriminators.")
     ent_align: Scales = Field([0], description="Scales of the predictions that are aligned.")
     lambda_adv_ent: NonNegativeFloat = Field(0.005, description="Weight of the adversarial loss of the network.")
@@ -27,9 +27,7 @@ class AdaptationConfig(Section):
     @property
     def start(self) -> int | None:
         """First step (counted from 1) that adapts; None for never."""
-        if self.doda is False:
-            return None
-        return max(1, int(self.doda))
+        return None if self.doda is False else max(1, int(self.doda))
 
 
 class TrainingConfig(Section):
@@ -38,7 +36,7 @@ class TrainingConfig(Section):
     logdir: str = Field(description="Folder of all runs.")
     n_workers: NonNegativeInt = Field(4, description="Processes that load images.")
     seed: Integer = Field(42, description="Seed of weights, dropout and the order of images.")
-    shuffle_trainset: bool = Field(True, description="Draw the order of images anew each epoch.")
+    shuffle_trainset: bool = Field(True, description="Shuffle the images every epoch.")
     iterations: PositiveInt = Field(description="Optimizer steps.")
     max_iterations: PositiveInt | None = Field(
         None, description="Horizon of the discriminators' poly schedule; default: iterations."
@@ -55,9 +53,9 @@ class TrainingConfig(Section):
     allow_world_size_change: bool = Field(False, description="Resume with another number of processes.")
     benchmark: bool = Field(True, description="Let cuDNN try which convolution is fastest.")
     detect_anomaly: bool = Field(False, description="Name the operation that made a gradient NaN; slow.")
-    print_interval: PositiveInt = Field(100, description="Steps between two logged ones.")
+    print_interval: PositiveInt = Field(100, description="Steps between two log lines.")
     val_interval: dict[NonNegativeInt, PositiveInt] = Field(
-        {0: 1000}, description="From which step on to validate every how many steps."
+        {0: 1000}, description="{from step: steps between two validations}."
     )
     checkpoint_interval: PositiveInt = Field(1000, description="Steps between two saved states.")
     save_model: bool = Field(True, description="Write best_model.pkl.")
@@ -66,15 +64,9 @@ class TrainingConfig(Section):
     da: AdaptationConfig | None = Field(None, description="Domain adaptation to data.target.")
 
     @model_validator(mode="after")
-    def _starts_at_zero(self):
+    def _is_consistent(self):
         if 0 not in self.val_interval:
-            raise ValueError(
-                f"val_interval must say the interval from step 0, got the steps {sorted(self.val_interval)}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _either_compiles_or_checkpoints(self):
+            raise ValueError(f"val_interval needs the interval from step 0, got the steps {sorted(self.val_interval)}")
         if self.compile and self.activation_checkpointing:
             raise ValueError("torch.compile decides itself what to compute again: compile or activation_checkpointing")
         return self

@@ -1,4 +1,4 @@
-"""What the sections of an experiment file are made of: number types with their bounds, names, the base class."""
+"""The building blocks of the sections: number types with their bounds, names, the base class."""
 
 from typing import Annotated, Any, Literal
 
@@ -13,10 +13,16 @@ def _no_flag(value: Any) -> Any:
     return value
 
 
-def _once_each(scales: list[int]) -> list[int]:
-    if len(set(scales)) != len(scales):
-        raise ValueError(f"lists a scale twice: {scales}")
-    return scales
+def _once_each(values: list[int]) -> list[int]:
+    if len(set(values)) != len(values):
+        raise ValueError(f"lists a value twice: {values}")
+    return values
+
+
+def _projects_or_not(channels: int) -> int:
+    if channels != -1 and channels < 1:
+        raise ValueError("must be positive, or -1 for no projection")
+    return channels
 
 
 NUMBER = BeforeValidator(_no_flag)
@@ -30,6 +36,8 @@ BelowOne = Annotated[float, NUMBER, Field(ge=0, lt=1)]
 Scale = Annotated[int, NUMBER, Field(ge=0, le=4)]
 UpsamplingCount = Annotated[int, NUMBER, Field(ge=1, le=4)]
 Scales = Annotated[list[Scale], Field(min_length=1), AfterValidator(_once_each)]
+Frames = Annotated[list[Integer], AfterValidator(_once_each)]
+SkipChannels = Annotated[int, NUMBER, AfterValidator(_projects_or_not)]
 FolderName = Annotated[str, Field(min_length=1)]
 TaskName = Literal["semseg", "depth", "disp", "normals", "edges"]
 

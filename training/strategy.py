@@ -1,6 +1,6 @@
-"""What the loop knows of a way of training: networks, optimizers, data streams, and one call that adds gradients.
+"""The interface between the loop and a way of training (strategy): networks, optimizers, data streams, gradients.
 
-Fully supervised, video depth and domain adaptation are three settings; the loop is the same for all.
+Fully supervised training, depth from video and domain adaptation are three strategies; the loop is the same for all.
 """
 
 from abc import ABC, abstractmethod
@@ -13,17 +13,16 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.utils.data import Dataset
 
+from dataset.base import DenseDataset
+from dataset.loader import Batch
 from training.distributed import Processes
 from training.precision import Precision
-
-Batch = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What turns gradients into updates, the same for every setting.
+    """What turns gradients into updates, the same for every strategy.
 
     Attributes:
         optimizer, scheduler: Of the multi-task network.
@@ -39,17 +38,17 @@ class Engine:
     max_norm: float | None = None
 
 
-class Setting(ABC):
-    """One way of training a multi-task network.
+class Strategy(ABC):
+    """A way of training a multi-task network.
 
     Attributes:
         model: The network that is evaluated; `model_<step>.pkl` holds its weights.
-        networks: Everything that learns, by name; the first is `model`.
+        networks: All trainable networks by name; the first is `model`.
         optimizers, schedulers: By name of the network they train.
         datasets: Training data by stream name; the loop takes one batch of each a step.
     """
 
-    def __init__(self, *, model: nn.Module, datasets: Mapping[str, Dataset], engine: Engine) -> None:
+    def __init__(self, *, model: nn.Module, datasets: Mapping[str, DenseDataset], engine: Engine) -> None:
         self.model = model
         self.networks: dict[str, nn.Module] = {"model": model}
         self.optimizers: dict[str, Optimizer] = {"model": engine.optimizer}
@@ -71,8 +70,8 @@ class Setting(ABC):
             Named losses and measures, detached scalars on the device.
         """
 
-    def panels(self, batches: Mapping[str, Batch], wanted: int) -> dict[str, np.ndarray]:
-        """Pictures, uint8 [H, W, 3] by name, of what only this setting has, for `wanted` samples; may be none.
+    def panels(self, batches: Mapping[str, Batch], n_samples: int) -> dict[str, np.ndarray]:
+        """Pictures, uint8 [H, W, 3] by name, that only this strategy can draw, of `n_samples` samples; may be empty.
 
         Networks may be left in evaluation mode.
         """
@@ -106,23 +105,19 @@ class Setting(ABC):
         return rates
 
     def state_dict(self) -> dict[str, Any]:
-        """All that changes while training."""
-        return {
-            "networks": {name: network.state_dict() for name, network in self.networks.items()},
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-            "schedulers": {name: scheduler.state_dict() for name, scheduler in self.schedulers.items()},
-            "precision": self.precision.state_dict(),
-        }
+        """Everything that changes during training."""
+        state = {kind: {name: part.state_dict() for name, part in parts.items()} for kind, parts in self._parts()}
+        return state | {"precision": self.precision.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up the state of another run of the same setting, strictly."""
-        for name, network in self.networks.items():
-            network.load_state_dict(state["networks"][name], strict=True)
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
-        for name, scheduler in self.schedulers.items():
-            scheduler.load_state_dict(state["schedulers"][name])
+        """Restore the state of a run of the same strategy, strictly."""
+        for kind, parts in self._parts():
+            for name, part in parts.items():
+                part.load_state_dict(state[kind][name])
         self.precision.load_state_dict(state["precision"])
+
+    def _parts(self) -> list[tuple[str, Mapping[str, nn.Module | Optimizer | LRScheduler]]]:
+        return [("networks", self.networks), ("optimizers", self.optimizers), ("schedulers", self.schedulers)]
 
 
 def detached(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -131,7 +126,7 @@ def detached(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_device(batch: Batch, device: torch.device, *, channels_last: bool) -> Batch:
-    """Move a batch's tensors; pictures take the memory format of the networks."""
+    """Move a batch's tensors; images and maps take the memory format of the networks."""
     moved: Batch = {}
     for name, value in batch.items():
         if isinstance(value, Tensor):

@@ -8,6 +8,7 @@ from tests.helpers.runs import few_threads, small_experiment
 from training.benchmark.noise_data import noise_datasets
 from training.build import build_evaluator
 from training.distributed import Processes
+from training.evaluator import Interrupted
 
 
 def test_every_run_measures_the_weights_of_its_time():
@@ -20,7 +21,8 @@ def test_every_run_measures_the_weights_of_its_time():
         with torch.no_grad():
             network.heads["depth"].predictions["0"].bias.add_(50.0)
         changed = evaluator.run(network)
-        assert evaluator.run(network, should_stop=lambda: True) is None
+        with pytest.raises(Interrupted):
+            evaluator.run(network, should_stop=lambda: True)
     assert first.n_images == 2 and again.losses == first.losses
     assert changed.losses["depth_0"] != pytest.approx(first.losses["depth_0"], rel=1e-3)
 
