@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from dataset.base import DenseDataset, Key, Sample
 from utils.errors import UserError
@@ -203,10 +204,11 @@ class _RaisingLoader(DataLoader):
     """A DataLoader that raises the UserErrors its workers handed on, and ends its workers when the process ends."""
 
     def __iter__(self) -> Iterator[Batch]:
-        batches = self._raising(super().__iter__())
-        # Workers ignore SIGTERM, with which multiprocessing would end them at the exit, and wait for it.
-        atexit.register(_close, weakref.ref(batches))
-        return batches
+        batches = super().__iter__()
+        if isinstance(batches, _MultiProcessingDataLoaderIter):
+            # Workers ignore SIGTERM, with which multiprocessing would end them at the exit, and wait for it for ever.
+            atexit.register(_end_workers, weakref.ref(batches))
+        return self._raising(batches)
 
     def _raising(self, batches: Iterator[Batch | _Failure]) -> Iterator[Batch]:
         try:
@@ -222,10 +224,11 @@ class _RaisingLoader(DataLoader):
             raise
 
 
-def _close(batches: weakref.ref[Iterator[Batch]]) -> None:
-    generator = batches()
-    if generator is not None:
-        generator.close()
+def _end_workers(batches: weakref.ref[_MultiProcessingDataLoaderIter]) -> None:
+    """Also of an iterator that the traceback of an error keeps alive."""
+    iterator = batches()
+    if iterator is not None:
+        iterator._shutdown_workers()
 
 
 def _unchanged(batch: Batch | _Failure) -> Batch | _Failure:

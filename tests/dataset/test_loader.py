@@ -225,16 +225,21 @@ def test_datasets_travel_to_spawned_workers(root):
     assert same(pickle.loads(pickle.dumps(dataset))[1, 2], dataset[1, 2])
 
 
-def test_an_abandoned_loader_lets_the_process_end(root):
-    """A process that stops in the middle of training ends at once, workers included."""
+@pytest.mark.parametrize("error", [None, ZeroDivisionError])
+def test_an_abandoned_loader_lets_the_process_end(root, error):
+    """A process that stops in the middle of training, or fails by a mistake of ours, ends at once, with its workers."""
+    samples = f"build({str(root)!r})" if error is None else "Broken()"
     code = f"""
 import sys
 sys.path[:0] = {[str(p) for p in sys.path]!r}
-from tests.dataset.test_loader import build, loader
-batches = iter(loader(build({str(root)!r}), 2))
+from tests.dataset.test_loader import Broken, build, loader
+batches = iter(loader({samples}, 2))
 next(batches)
 print("left", flush=True)
 sys.exit(3)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 3 and done.stdout == "left\n" and done.stderr == ""
+    if error is None:
+        assert done.returncode == 3 and done.stdout == "left\n" and done.stderr == ""
+    else:
+        assert done.returncode == 1 and error.__name__ in done.stderr
