@@ -25,7 +25,7 @@ H x W is the size after resize and crop; `<o>` an offset in video frames, `<k>` 
 The far plane of the synthetic datasets (65535 cm, the sky) counts as measured; losses and metrics have their own range.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import cv2
@@ -35,11 +35,16 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from dataset.labels import LabelSet
-from dataset.transform import SampleTransform, Transform, rgb_to_tensor
+from dataset.transform import SampleTransform, Transform, rgb_to_planes
 
 Sample = dict[str, Tensor | int | str]
 Key = int | tuple[int, int]  # index, or (epoch, index)
 Arrays = Mapping[str, np.ndarray]
+NewArray = Callable[[str, tuple[int, ...], type], np.ndarray]
+
+
+def _new_array(name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    return np.empty(shape, dtype)
 
 
 class Source(Protocol):
@@ -86,16 +91,6 @@ class DenseDataset(Dataset):
         self.num_scales = num_scales
         self.uncropped_frames = uncropped_frames
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the semantic classes, by train id."""
-        return self.labels.names
-
-    @property
-    def class_colors(self) -> np.ndarray:
-        """Colours of the semantic classes, uint8 [C,3] RGB, by train id."""
-        return self.labels.colors
-
     def filename(self, index: int) -> str:
         """The name of a sample."""
         return self.source.names[index]
@@ -110,33 +105,46 @@ class DenseDataset(Dataset):
             IndexError: There is no such sample.
             UserError: A file of the sample is missing, truncated, or does not fit the others.
         """
+        return self.load(key)
+
+    def load(self, key: Key, new: NewArray = _new_array) -> Sample:
+        """`[key]`, its tensors in the arrays that `new` gives for their names, shapes and types."""
         epoch, index = key if isinstance(key, tuple) else (0, key)
         if not 0 <= index < len(self):
             raise IndexError(f"index {index} of a dataset of {len(self)} samples")
         transform = self.transform.draw(sample_rng(self.seed, epoch, index))
         arrays = self.source.load(index)
-        return {
-            "index": index,
-            "filename": self.filename(index),
-            "intrinsics": torch.from_numpy(transform.intrinsics(arrays["intrinsics"])),
-            **self._images(arrays, transform),
-            **_maps(arrays, transform),
-        }
+        sample: Sample = {"index": index, "filename": self.filename(index)}
 
-    def _images(self, arrays: Arrays, transform: SampleTransform) -> dict[str, Tensor]:
+        def add(name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+            array = new(name, shape, dtype)
+            sample[name] = torch.from_numpy(array)
+            return array
+
+        add("intrinsics", (3, 3), np.float32)[:] = transform.intrinsics(arrays["intrinsics"])
+        self._add_images(arrays, transform, add)
+        _add_maps(arrays, transform, add)
+        return sample
+
+    def _add_images(self, arrays: Arrays, transform: SampleTransform, add: NewArray) -> None:
+        def add_image(name: str, rgb: np.ndarray) -> np.ndarray:
+            return rgb_to_planes(rgb, add(name, (3, *rgb.shape[:2]), np.float32))
+
         target = transform.rgb(arrays["frame_0"])
-        images = {"image": rgb_to_tensor(transform.jittered(target))}
+        image = add_image("image", transform.jittered(target))
         for offset in self.source.frames:
             frame = transform.rgb(arrays[f"frame_{offset}"]) if offset else target
-            images[f"frame_{offset}"] = rgb_to_tensor(frame)
-            images[f"frame_{offset}_aug"] = rgb_to_tensor(transform.jittered(frame)) if offset else images["image"]
+            add_image(f"frame_{offset}", frame)
+            if offset:
+                add_image(f"frame_{offset}_aug", transform.jittered(frame))
+            else:
+                add("frame_0_aug", image.shape, np.float32)[:] = image
             if self.uncropped_frames:
                 whole = transform.flipped(arrays[f"frame_{offset}"])
-                images[f"frame_{offset}_pose"] = rgb_to_tensor(transform.jittered(whole))
+                add_image(f"frame_{offset}_pose", transform.jittered(whole))
         for scale in range(1, self.num_scales if self.source.frames else 1):
             size = (transform.width >> scale, transform.height >> scale)
-            images[f"frame_0_s{scale}"] = rgb_to_tensor(cv2.resize(target, size, interpolation=cv2.INTER_AREA))
-        return images
+            add_image(f"frame_0_s{scale}", cv2.resize(target, size, interpolation=cv2.INTER_AREA))
 
 
 def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
@@ -145,12 +153,16 @@ def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
     return np.random.default_rng((1, seed % 2**32, epoch, index))
 
 
-def _maps(arrays: Arrays, transform: SampleTransform) -> dict[str, Tensor]:
-    maps = {kind: transform.map(arrays[kind]).astype(np.int64) for kind in ("semseg", "edges") if kind in arrays}
+def _add_maps(arrays: Arrays, transform: SampleTransform, add: NewArray) -> None:
+    size = (transform.height, transform.width)
+    for kind in ("semseg", "edges"):
+        if kind in arrays:
+            add(kind, size, np.int64)[:] = transform.map(arrays[kind])
     if "depth" in arrays:
-        maps["depth"] = transform.map(arrays["depth"])[None]
-        maps["depth_mask"] = maps["depth"] > 0
+        depth = add("depth", (1, *size), np.float32)
+        depth[:] = transform.map(arrays["depth"])
+        np.greater(depth, 0, out=add("depth_mask", (1, *size), np.bool_))
     if "normals" in arrays:
-        maps["normals"] = transform.normals(arrays["normals"])
-        maps["normals_mask"] = (maps["normals"] != 0).any(axis=0, keepdims=True)
-    return {name: torch.from_numpy(values) for name, values in maps.items()}
+        normals = add("normals", (3, *size), np.float32)
+        normals[:] = transform.normals(arrays["normals"])
+        np.any(normals, axis=0, keepdims=True, out=add("normals_mask", (1, *size), np.bool_))

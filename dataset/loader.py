@@ -3,22 +3,20 @@
 import atexit
 import signal
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
+from torch.utils.data import DataLoader, Dataset, default_collate
 
-from dataset.base import DenseDataset, Key, Sample
+from dataset.base import DenseDataset, Key
+from dataset.slots import Batch, FilledSlot, Order, Slots
 from utils.errors import UserError
 
-Batch = dict[str, Any]  # the samples' values: tensors with a leading batch axis, `index` int64 [B], `filename` list
 PREFETCH = 2  # batches on their way from each worker
-SLOTS = PREFETCH + 2  # and one in the reader's hands, and the one it had before
 
 
 class TrainSampler:
@@ -83,152 +81,112 @@ class TrainSampler:
         return np.random.default_rng((0, self.seed % 2**32, epoch)).permutation(self.length).tolist()
 
 
-def train_loader(
-    dataset: DenseDataset,
-    *,
-    batch_size: int,
-    workers: int,
-    seed: int,
-    shuffle: bool = True,
-    start_batch: int = 0,
-    rank: int = 0,
-    world_size: int = 1,
-    pin_memory: bool = False,
-) -> DataLoader:
-    """Training batches without end, from `start_batch` on; arguments as in `TrainSampler`.
-
-    With workers and without `pin_memory`, a batch lies in memory that is used again: it is valid until the next but one
-    is taken; clone what is kept longer. Iterating raises UserError, message and all, where loading a sample does.
-    """
-    sampler = TrainSampler(
-        length=len(dataset), batch_size=batch_size, seed=seed, shuffle=shuffle, start_batch=start_batch, rank=rank,
-        world_size=world_size,
-    )  # fmt: skip
-    return _loader(dataset, sampler, workers=workers, pin_memory=pin_memory, persistent=True)
-
-
-def eval_loader(
-    dataset: DenseDataset,
-    *,
-    batch_size: int,
-    workers: int,
-    rank: int = 0,
-    world_size: int = 1,
-    limit: int | None = None,
-    pin_memory: bool = False,
-) -> DataLoader:
-    """One pass in order: over all processes every image exactly once, the last batch as small as it comes.
-
-    Process r gets the batches r, r + world_size, ... of those that a single process would have, since a loss may depend
-    on what is in a batch beside an image. How long a batch is valid, and what iterating raises: as in `train_loader`.
-
-    Args:
-        limit: only this many images of the dataset, the first ones, over all processes together.
-    """
-    _check_rank(rank, world_size)
-    total = len(dataset) if limit is None else min(limit, len(dataset))
-    batches = [list(range(total)[start : start + batch_size]) for start in range(0, total, batch_size)]
-    return _loader(dataset, batches[rank::world_size], workers=workers, pin_memory=pin_memory, persistent=False)
-
-
 def _check_rank(rank: int, world_size: int) -> None:
     if not 0 <= rank < world_size:
         raise ValueError(f"rank must be in 0..{world_size - 1}, got {rank} of world_size {world_size}")
 
 
-def _loader(
-    dataset: DenseDataset, batches: TrainSampler | list[list[int]], *, workers: int, pin_memory: bool, persistent: bool
-) -> DataLoader:
-    cv2.setNumThreads(0)  # loading in this process leaves the cores to PyTorch, too
-    return _RaisingLoader(
-        _Batches(dataset),
-        batch_sampler=batches,
-        num_workers=workers,
-        collate_fn=_unchanged,
-        pin_memory=pin_memory,
-        prefetch_factor=PREFETCH if workers else None,
-        worker_init_fn=_start_worker,
-        persistent_workers=persistent and workers > 0,
-        # Workers are seeded from here; without it, starting a loader would advance the global generator.
-        generator=torch.Generator(),
-    )
+class BatchLoader:
+    """Batches in the order of their keys; every iteration has worker processes of its own.
 
-
-@dataclass(frozen=True)
-class _Failure:
-    """A UserError on its way from a worker to the main process."""
-
-    message: str
-
-
-class _Batches(Dataset):
-    """The batches of a dataset, made where PyTorch asks for lists of samples.
-
-    UserErrors are handed on as values: raised in a worker, PyTorch would bury their message in a traceback.
+    Args:
+        dataset: what the keys belong to.
+        batches: the keys of each batch.
+        batch_size: how many keys a batch has at most.
+        workers: number of processes; 0 loads in this one.
+        pin_memory: whether a thread copies batches to page-locked memory, where there is a GPU.
     """
 
-    def __init__(self, dataset: DenseDataset) -> None:
+    def __init__(
+        self,
+        dataset: DenseDataset,
+        batches: Iterable[Sequence[Key]],
+        *,
+        batch_size: int,
+        workers: int,
+        pin_memory: bool = False,
+    ) -> None:
         self.dataset = dataset
-        self._slots: list[dict[str, Tensor]] = [{} for _ in range(SLOTS)]
-        self._made = 0
+        self.batches = batches
+        self.batch_size = batch_size
+        self.workers = workers
+        self.pin_memory = pin_memory
 
-    def __getitems__(self, keys: Sequence[Key]) -> Batch | _Failure:
-        try:
-            samples = [self.dataset[key] for key in keys]
-        except UserError as error:
-            return _Failure(str(error))
-        return default_collate(samples) if get_worker_info() is None else self._collate_shared(samples)
-
-    def _collate_shared(self, samples: Sequence[Sample]) -> Batch:
-        """What `default_collate` gives, in memory shared with the main process that earlier batches were in.
-
-        New shared memory costs either process a page fault every 4 KiB, which can take longer than all the rest.
-        """
-        slot = self._slots[self._made % SLOTS]
-        self._made += 1
-        batch: Batch = {}
-        for name, first in samples[0].items():
-            values = [sample[name] for sample in samples]
-            if not isinstance(first, Tensor):
-                batch[name] = default_collate(values)
-                continue
-            shape = (len(values), *first.shape)
-            if name not in slot or slot[name].shape != shape:
-                slot[name] = torch.empty(shape, dtype=first.dtype).share_memory_()
-            batch[name] = torch.stack(values, out=slot[name])
-        return batch
-
-
-class _RaisingLoader(DataLoader):
-    """A DataLoader that raises the UserErrors its workers handed on, and ends its workers when the process ends."""
+    def __len__(self) -> int:
+        if not isinstance(self.batches, Sized):
+            raise TypeError("batches without end have no length")
+        return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        batches = self._raising(super().__iter__())
+        """
+        Raises:
+            UserError: As loading a sample does, message and all, whichever process did.
+        """
+        cv2.setNumThreads(0)  # loading in this process leaves the cores to PyTorch, too
+        # Beside the batches on their way: one that has just arrived, and the one before in its user's hands.
+        count = self.workers * PREFETCH + 2 if self.workers else 0
+        slots = Slots(self.dataset[0] if count else {}, batch_size=self.batch_size, count=count)
+        arriving = DataLoader(
+            _Batches(self.dataset, slots),
+            batch_sampler=slots.orders(self.batches),
+            num_workers=self.workers,
+            collate_fn=_unchanged,
+            pin_memory=self.pin_memory,
+            prefetch_factor=PREFETCH if self.workers else None,
+            worker_init_fn=_start_worker,
+            # Workers are seeded from here; without it, starting a loader would advance the global generator.
+            generator=torch.Generator(),
+        )
+        batches = _opened(iter(arriving), slots)
         # Workers ignore SIGTERM, with which multiprocessing would end them at the exit, and wait for it.
         atexit.register(_close, weakref.ref(batches))
         return batches
 
-    def _raising(self, batches: Iterator[Batch | _Failure]) -> Iterator[Batch]:
-        try:
-            for batch in batches:
-                if isinstance(batch, _Failure):
-                    raise UserError(batch.message)
-                yield batch
-        except (UserError, GeneratorExit):
-            # Drop the workers here: kept alive by the traceback's frames, they would die as cyclic garbage, which
-            # PyTorch takes seconds over (their queues are closed before they are told to end).
-            self._iterator = None
-            del batches
-            raise
+
+def _opened(arriving: Iterator[Any], slots: Slots) -> Generator[Batch]:
+    """The batches that arrive; `slots` live as long."""
+    try:
+        for batch in arriving:
+            if isinstance(batch, _Failure):
+                raise UserError(batch.message)
+            yield batch.opened() if isinstance(batch, FilledSlot) else batch
+    finally:
+        # Drop the workers here: kept alive by a traceback's frames, they would die as cyclic garbage, which PyTorch
+        # takes seconds over (their queues are closed before they are told to end).
+        del arriving
 
 
-def _close(batches: weakref.ref[Iterator[Batch]]) -> None:
+def _close(batches: weakref.ref[Generator[Batch]]) -> None:
     generator = batches()
     if generator is not None:
         generator.close()
 
 
-def _unchanged(batch: Batch | _Failure) -> Batch | _Failure:
+@dataclass(frozen=True)
+class _Failure:
+    """A UserError on its way from a worker to the main process: raised there, PyTorch would bury it in a traceback."""
+
+    message: str
+
+
+class _Batches(Dataset):
+    """The batches of a dataset, made where PyTorch asks for lists of samples."""
+
+    def __init__(self, dataset: DenseDataset, slots: Slots) -> None:
+        self.dataset = dataset
+        self.slots = slots
+
+    def __getitems__(self, order: Order) -> Batch | FilledSlot | _Failure:
+        number, keys = order
+        try:
+            if number is None:
+                return default_collate([self.dataset[key] for key in keys])
+            return self.slots.fill(number, self.dataset, keys)
+        except UserError as error:
+            return _Failure(str(error))
+
+
+def _unchanged(batch: Any) -> Any:
     """In place of a collation: the samples are a batch already."""
     return batch
 
@@ -246,3 +204,53 @@ def _start_worker(worker: int) -> None:
     # then and needs its workers until it has saved; it ends them itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def train_loader(
+    dataset: DenseDataset,
+    *,
+    batch_size: int,
+    workers: int,
+    seed: int,
+    shuffle: bool = True,
+    start_batch: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    pin_memory: bool = False,
+) -> BatchLoader:
+    """Training batches without end, from `start_batch` on; arguments as in `TrainSampler`.
+
+    With workers and without `pin_memory`, a batch lies in memory that is used again: it is valid until the next but one
+    is taken; clone what is kept longer. Iterating raises UserError, message and all, where loading a sample does.
+    """
+    sampler = TrainSampler(
+        length=len(dataset), batch_size=batch_size, seed=seed, shuffle=shuffle, start_batch=start_batch, rank=rank,
+        world_size=world_size,
+    )  # fmt: skip
+    return BatchLoader(dataset, sampler, batch_size=batch_size, workers=workers, pin_memory=pin_memory)
+
+
+def eval_loader(
+    dataset: DenseDataset,
+    *,
+    batch_size: int,
+    workers: int,
+    rank: int = 0,
+    world_size: int = 1,
+    limit: int | None = None,
+    pin_memory: bool = False,
+) -> BatchLoader:
+    """One pass in order: over all processes every image exactly once, the last batch as small as it comes.
+
+    Process r gets the batches r, r + world_size, ... of those that a single process would have, since a loss may depend
+    on what is in a batch beside an image. How long a batch is valid, and what iterating raises: as in `train_loader`.
+
+    Args:
+        limit: only this many images of the dataset, the first ones, over all processes together.
+    """
+    _check_rank(rank, world_size)
+    total = len(dataset) if limit is None else min(limit, len(dataset))
+    batches = [list(range(total)[start : start + batch_size]) for start in range(0, total, batch_size)]
+    return BatchLoader(
+        dataset, batches[rank::world_size], batch_size=batch_size, workers=workers, pin_memory=pin_memory
+    )

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from dataset.labels import label_set
-from dataset.transform import resize_rgb, rgb_to_tensor
+from dataset.transform import resize_rgb, rgb_to_planes
 from training.build import build_network
 from training.device import choose_device, runs_channels_last
 from training.precision import Precision
@@ -194,7 +194,7 @@ def _read_ahead(
     def load(job: Input) -> tuple[Image.Image, Tensor]:
         image = read_image(job.path)
         height, width = size
-        return image, rgb_to_tensor(resize_rgb(image, width=width, height=height))  # [3, h, w]
+        return image, torch.from_numpy(rgb_to_planes(resize_rgb(image, width=width, height=height)))  # [3, h, w]
 
     pending: deque[tuple[Input, Future]] = deque()
     remaining = iter(jobs)
