@@ -34,7 +34,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dataset.labels import LabelSet
 from dataset.transform import SampleTransform, Transform, rgb_to_planes
 
 Sample = dict[str, Tensor | int | str]
@@ -63,7 +62,6 @@ class DenseDataset(Dataset):
 
     Args:
         source: the resized arrays of each sample.
-        labels: the label set of `semseg`.
         transform: how samples are cut.
         seed: of crop, flip and jitter.
         num_scales: number of scales of the video frame at offset 0, full size included.
@@ -74,18 +72,14 @@ class DenseDataset(Dataset):
         self,
         *,
         source: Source,
-        labels: LabelSet,
         transform: Transform,
         seed: int,
         num_scales: int = 1,
         uncropped_frames: bool = False,
     ) -> None:
-        if num_scales < 1:
-            raise ValueError(f"num_scales must be at least 1, got {num_scales}")
         if source.frames and min(transform.size) >> (num_scales - 1) == 0:
             raise ValueError(f"num_scales {num_scales} shrinks a sample of {transform.size} to nothing")
         self.source = source
-        self.labels = labels
         self.transform = transform
         self.seed = seed
         self.num_scales = num_scales

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dataset.labels import LabelSet, byte_ids
+from dataset.labels import byte_ids
 from dataset.reading import image_size, read_ids, read_rgb, read_uint16
 from dataset.transform import resize_edges, resize_nearest, resize_rgb
 from utils.errors import UserError
@@ -121,22 +121,15 @@ class DatasetFiles(ABC):
 
     Args:
         root: the dataset's folder.
-        labels: the label set its ids are encoded to.
-        maps: the kinds of map to be read, of `stored_maps`; their folders must exist.
+        maps: the kinds of map to be read; their folders must exist.
     """
 
-    stored_maps: tuple[str, ...] = ("semseg", "depth")
-    has_videos: bool = False  # whether frames before and after a sample may be on disk
     splits: tuple[str, ...] | None = None  # the names a split may have; None: whichever are on disk
     tree: str  # the files expected under the root, for messages
     images_are_resampled: bool = False  # whether images may be of another size than the maps
 
-    def __init__(self, *, root: Path, labels: LabelSet, maps: Sequence[str]) -> None:
-        for kind in maps:
-            if kind not in self.stored_maps:
-                raise ValueError(f"{type(self).__name__} stores {', '.join(self.stored_maps)}, but no {kind}")
+    def __init__(self, *, root: Path, maps: Sequence[str]) -> None:
         self.root = root
-        self.labels = labels
         self.maps = tuple(maps)
         self._require()
 

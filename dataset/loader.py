@@ -5,7 +5,7 @@ import signal
 import weakref
 from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from utils.errors import UserError
 PREFETCH = 2  # batches on their way from each worker
 
 
+@dataclass(frozen=True, kw_only=True)
 class TrainSampler:
     """Endless batches of (epoch, index), a pure function of the arguments.
 
@@ -34,35 +35,18 @@ class TrainSampler:
         rank, world_size: this process and their number.
     """
 
-    def __init__(
-        self,
-        *,
-        length: int,
-        batch_size: int,
-        seed: int,
-        shuffle: bool = True,
-        start_batch: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        if length < 1:
-            raise ValueError(f"length must be at least 1, got {length}")
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        if start_batch < 0:
-            raise ValueError(f"start_batch must not be negative, got {start_batch}")
-        _check_rank(rank, world_size)
-        self.length = length
-        self.batch_size = batch_size
-        self.seed = seed
-        self.shuffle = shuffle
-        self.start_batch = start_batch
-        self.rank = rank
-        self.world_size = world_size
+    length: int
+    batch_size: int
+    seed: int
+    shuffle: bool = True
+    start_batch: int = 0
+    rank: int = 0
+    world_size: int = 1
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         batch = self.start_batch
-        epoch, order = -1, range(0)
+        epoch = -1
+        order: Sequence[int] = ()
         while True:
             start = (batch * self.world_size + self.rank) * self.batch_size
             keys = []
@@ -81,11 +65,7 @@ class TrainSampler:
         return np.random.default_rng((0, self.seed % 2**32, epoch)).permutation(self.length).tolist()
 
 
-def _check_rank(rank: int, world_size: int) -> None:
-    if not 0 <= rank < world_size:
-        raise ValueError(f"rank must be in 0..{world_size - 1}, got {rank} of world_size {world_size}")
-
-
+@dataclass(frozen=True, kw_only=True)
 class BatchLoader:
     """Batches in the order of their keys; every iteration has worker processes of its own.
 
@@ -97,20 +77,11 @@ class BatchLoader:
         pin_memory: whether a thread copies batches to page-locked memory, where there is a GPU.
     """
 
-    def __init__(
-        self,
-        dataset: DenseDataset,
-        batches: Iterable[Sequence[Key]],
-        *,
-        batch_size: int,
-        workers: int,
-        pin_memory: bool = False,
-    ) -> None:
-        self.dataset = dataset
-        self.batches = batches
-        self.batch_size = batch_size
-        self.workers = workers
-        self.pin_memory = pin_memory
+    dataset: DenseDataset
+    batches: Iterable[Sequence[Key]]
+    batch_size: int
+    workers: int
+    pin_memory: bool
 
     def __len__(self) -> int:
         if not isinstance(self.batches, Sized):
@@ -128,7 +99,7 @@ class BatchLoader:
         slots = Slots(self.dataset[0] if count else {}, batch_size=self.batch_size, count=count)
         arriving = DataLoader(
             _Batches(self.dataset, slots),
-            batch_sampler=slots.orders(self.batches),
+            batch_sampler=cast(Any, slots.orders(self.batches)),  # which may be anything
             num_workers=self.workers,
             collate_fn=_unchanged,
             pin_memory=self.pin_memory,
@@ -150,9 +121,12 @@ def _opened(arriving: Iterator[Any], slots: Slots) -> Generator[Batch]:
             if isinstance(batch, _Failure):
                 raise UserError(batch.message)
             yield batch.opened() if isinstance(batch, FilledSlot) else batch
+    except Exception as error:
+        if not slots.slots:
+            raise
+        # A traceback through PyTorch keeps the workers, which end with `arriving`; the worker's own is in the message.
+        raise error.with_traceback(None) from None
     finally:
-        # Drop the workers here: kept alive by a traceback's frames, they would die as cyclic garbage, which PyTorch
-        # takes seconds over (their queues are closed before they are told to end).
         del arriving
 
 
@@ -218,16 +192,12 @@ def train_loader(
     world_size: int = 1,
     pin_memory: bool = False,
 ) -> BatchLoader:
-    """Training batches without end, from `start_batch` on; arguments as in `TrainSampler`.
-
-    With workers and without `pin_memory`, a batch lies in memory that is used again: it is valid until the next but one
-    is taken; clone what is kept longer. Iterating raises UserError, message and all, where loading a sample does.
-    """
+    """Training batches without end, from `start_batch` on; arguments as in `TrainSampler` and `BatchLoader`."""
     sampler = TrainSampler(
         length=len(dataset), batch_size=batch_size, seed=seed, shuffle=shuffle, start_batch=start_batch, rank=rank,
         world_size=world_size,
     )  # fmt: skip
-    return BatchLoader(dataset, sampler, batch_size=batch_size, workers=workers, pin_memory=pin_memory)
+    return BatchLoader(dataset=dataset, batches=sampler, batch_size=batch_size, workers=workers, pin_memory=pin_memory)
 
 
 def eval_loader(
@@ -243,14 +213,17 @@ def eval_loader(
     """One pass in order: over all processes every image exactly once, the last batch as small as it comes.
 
     Process r gets the batches r, r + world_size, ... of those that a single process would have, since a loss may depend
-    on what is in a batch beside an image. How long a batch is valid, and what iterating raises: as in `train_loader`.
+    on what is in a batch beside an image.
 
     Args:
         limit: only this many images of the dataset, the first ones, over all processes together.
     """
-    _check_rank(rank, world_size)
     total = len(dataset) if limit is None else min(limit, len(dataset))
     batches = [list(range(total)[start : start + batch_size]) for start in range(0, total, batch_size)]
     return BatchLoader(
-        dataset, batches[rank::world_size], batch_size=batch_size, workers=workers, pin_memory=pin_memory
+        dataset=dataset,
+        batches=batches[rank::world_size],
+        batch_size=batch_size,
+        workers=workers,
+        pin_memory=pin_memory,
     )

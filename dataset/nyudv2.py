@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 
 from dataset.files import Camera, DatasetFiles, View, measured
-from dataset.labels import LabelSet
 from dataset.reading import read_array, read_bgr, read_unchanged
 from utils.errors import UserError
 
@@ -27,14 +26,13 @@ _FILES = {
 class NYUDv2(DatasetFiles):
     """NYU Depth v2. A sample is named as in the lists of the splits."""
 
-    stored_maps = ("semseg", "depth", "normals", "edges")
     tree = (
         "gt_sets/{train,val}.txt (names without suffix), images/ (.png or .jpg), segmentation/*.png, depth/*.npy, "
         "normals/ (.png or .npy) and edge/ (.png or .npy)"
     )
 
-    def __init__(self, *, root: Path, labels: LabelSet, maps: Sequence[str]) -> None:
-        super().__init__(root=root, labels=labels, maps=maps)
+    def __init__(self, *, root: Path, maps: Sequence[str]) -> None:
+        super().__init__(root=root, maps=maps)
         self._folders = {kind: self._require(_FILES[kind][0]) for kind in ("image", *self.maps)}
         self._suffixes = {kind: self._suffix(kind) for kind in self._folders}
 

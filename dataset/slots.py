@@ -20,7 +20,7 @@ from torch.utils.data import default_collate
 from dataset.base import DenseDataset, Key, Sample
 
 Batch = dict[str, Any]  # the samples' values: tensors with a leading batch axis, `index` int64 [B], `filename` list
-Order = tuple[int | None, Sequence[Key]]  # what a worker is asked for: the number of a slot, the samples
+Order = tuple[int | None, Sequence[Key]]  # what a worker is asked for: the number of a slot, and the samples
 
 
 class Slots:
@@ -53,10 +53,11 @@ class Slots:
     def fill(self, number: int, dataset: DenseDataset, keys: Sequence[Key]) -> "FilledSlot":
         """In a worker: what `default_collate` makes of the samples, in a slot."""
         arrays = {name: tensor.numpy() for name, tensor in self.slots[number].items()}
-        samples = [
-            dataset.load(key, lambda name, shape, dtype, position=position: arrays[name][position])
-            for position, key in enumerate(keys)
-        ]
+
+        def load(position: int, key: Key) -> Sample:
+            return dataset.load(key, lambda name, shape, dtype: arrays[name][position])
+
+        samples = [load(position, key) for position, key in enumerate(keys)]
         others = {name: [sample[name] for sample in samples] for name in samples[0] if name not in arrays}
         return FilledSlot(self.key, number, len(keys), others)
 
@@ -90,7 +91,7 @@ class FilledSlot:
     def opened(self) -> Batch:
         """The batch, in the main process."""
         others = {name: default_collate(values) for name, values in self.others.items()}
-        return _slots[self.slots].opened(self.number, self.size) | others
+        return others | _slots[self.slots].opened(self.number, self.size)
 
     def pin_memory(self) -> Batch:
         """The batch in page-locked memory, as PyTorch's thread for it asks."""

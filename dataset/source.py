@@ -1,13 +1,16 @@
 """The arrays of a split's samples at the training size, from the dataset's files or from what was prepared of them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from dataset.files import DatasetFiles, Item, array_type
+from dataset.labels import LabelSet
 from dataset.prepare.store import PreparedStore
 from utils.constants import IGNORE_INDEX
 
+MAX_MAPPED = 16384  # prepared arrays kept mapped, as mapping anew costs page faults; Linux allows a process 65,530
 NOTHING = {"semseg": IGNORE_INDEX, "depth": 0, "normals": 0, "edges": IGNORE_INDEX}  # for a sample without the map
 
 
@@ -16,6 +19,7 @@ class FileSource:
 
     Args:
         files: the dataset on disk.
+        labels: the label set its ids are encoded to.
         names: the samples.
         labelled: bool [N], false for samples whose labels are not to be used (or do not exist).
         width, height: size of the arrays.
@@ -30,6 +34,7 @@ class FileSource:
         self,
         *,
         files: DatasetFiles,
+        labels: LabelSet,
         names: Sequence[str],
         labelled: np.ndarray,
         width: int,
@@ -37,15 +42,15 @@ class FileSource:
         frames: Sequence[int] = (0,),
         prepared: PreparedStore | None = None,
     ) -> None:
-        if len(labelled) != len(names):
-            raise ValueError(f"labelled must have one value for each of the {len(names)} names, got {len(labelled)}")
         self.files = files
+        self.labels = labels
         self.names = list(names)
         self.labelled = labelled
         self.width = width
         self.height = height
         self.frames = tuple(frames)
         self.prepared = prepared
+        self._kept: dict[int, dict[str, np.ndarray]] = {}
         if prepared is not None:
             prepared.require(item for index in range(len(self.names)) for item in self.items(index).values())
 
@@ -64,16 +69,29 @@ class FileSource:
         Raises:
             UserError: A file is missing, truncated, or of another size than the image.
         """
+        arrays = dict(self._stored(index))
+        if "semseg" in arrays:
+            arrays["semseg"] = self.labels.encode(arrays["semseg"])
+        for kind in self.files.maps:
+            if kind not in arrays:
+                dtype, shape = array_type(kind, width=self.width, height=self.height)
+                arrays[kind] = np.full(shape, NOTHING[kind], dtype)
+        return arrays
+
+    def _stored(self, index: int) -> dict[str, np.ndarray]:
+        """What the sample's files hold, and `intrinsics`."""
+        if index in self._kept:
+            return self._kept[index]
         items = self.items(index)
         if self.prepared is None:
             arrays = self.files.read(items, width=self.width, height=self.height)
         else:
             arrays = {key: self.prepared.read(item) for key, item in items.items()}
-        if "semseg" in arrays:
-            arrays["semseg"] = self.files.labels.encode(arrays["semseg"])
-        for kind in self.files.maps:
-            if kind not in arrays:
-                dtype, shape = array_type(kind, width=self.width, height=self.height)
-                arrays[kind] = np.full(shape, NOTHING[kind], dtype)
         arrays["intrinsics"] = self.files.camera(self.names[index]).matrix(width=self.width, height=self.height)
+        if self.prepared is not None and (len(self._kept) + 1) * len(items) <= MAX_MAPPED:
+            self._kept[index] = arrays
         return arrays
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is mapped, which would be copied."""
+        return {**self.__dict__, "_kept": {}}

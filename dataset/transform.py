@@ -123,16 +123,6 @@ class Transform:
     flip: float = 0.0
     jitter: bool = False
 
-    def __post_init__(self) -> None:
-        if not (0 < self.crop_width <= self.width and 0 < self.crop_height <= self.height):
-            raise ValueError(
-                f"a crop of {self.crop_width}x{self.crop_height} does not fit into {self.width}x{self.height}"
-            )
-        if self.crop not in ("none", "random", "center"):
-            raise ValueError(f"crop must be 'none', 'random' or 'center', got {self.crop!r}")
-        if not 0 <= self.flip <= 1:
-            raise ValueError(f"flip must be a probability, got {self.flip}")
-
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the samples."""

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from dataset.loader import train_loader
+from dataset.loader import BatchLoader, train_loader
 from training.device import runs_channels_last
 from training.distributed import Processes, under_torchrun
 from training.evaluate import Evaluator
@@ -137,7 +136,7 @@ class Loop:
             save_tensors(self.folder.model(total), self.setting.model.state_dict())
         return result
 
-    def _loaders(self) -> dict[str, DataLoader]:
+    def _loaders(self) -> dict[str, BatchLoader]:
         """One endless loader for each stream, starting where the run stands."""
         return {
             name: train_loader(

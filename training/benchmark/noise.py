@@ -28,9 +28,12 @@ def noise_setting(experiment: Experiment, device: torch.device) -> tuple[Setting
 def noise_batches(experiment: Experiment, setting: Setting, device: torch.device) -> Iterator[dict[str, Batch]]:
     """Endless batches of every stream of a setting, on the device."""
     training = experiment.config.training
-    options = {"batch_size": experiment.config.data.train_bs, "workers": 0, "seed": training.seed}
     channels_last = runs_channels_last(training.channels_last, device, trains=True)
-    streams = {name: iter(train_loader(dataset, **options)) for name, dataset in setting.datasets.items()}
+    batch_size = experiment.config.data.train_bs
+    streams = {
+        name: iter(train_loader(dataset, batch_size=batch_size, workers=0, seed=training.seed))
+        for name, dataset in setting.datasets.items()
+    }
     while True:
         yield {name: to_device(next(stream), device, channels_last=channels_last) for name, stream in streams.items()}
 
