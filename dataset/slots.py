@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from dataset.base import DenseDataset, Key, Sample
+from utils.errors import UserError
 
 Batch = dict[str, Any]  # the samples' values: tensors with a leading batch axis, `index` int64 [B], `filename` list
 Order = tuple[int | None, Sequence[Key]]  # what a worker is asked for: the number of a slot, and the samples
@@ -30,17 +31,27 @@ class Slots:
         sample: one of the dataset.
         batch_size: how many samples a slot holds.
         count: of slots.
+
+    Raises:
+        UserError: There is too little shared memory.
     """
 
     def __init__(self, sample: Sample, *, batch_size: int, count: int) -> None:
         tensors = {name: value for name, value in sample.items() if isinstance(value, Tensor)}
-        self.slots = [
-            {
-                name: torch.empty((batch_size, *value.shape), dtype=value.dtype).share_memory_()
-                for name, value in tensors.items()
-            }
-            for _ in range(count)
-        ]
+        try:
+            self.slots = [
+                {
+                    name: torch.empty((batch_size, *value.shape), dtype=value.dtype).share_memory_()
+                    for name, value in tensors.items()
+                }
+                for _ in range(count)
+            ]
+        except RuntimeError as error:
+            size = count * batch_size * sum(value.nbytes for value in tensors.values())
+            raise UserError(
+                f"shared memory (/dev/shm): no room for {size / 1e6:.0f} MB, {count} batches of workers; enlarge it "
+                "(docker run --shm-size), or lower training.n_workers (0 needs none) or the batch size"
+            ) from error
         self.key = next(_keys)
         self._free = list(range(count))
         _slots[self.key] = self

@@ -45,8 +45,8 @@ class VKitti2(DatasetFiles):
         *,
         root: Path,
         maps: Sequence[str],
-        variations: Sequence[str] = ("15-deg-left",),
-        split_by: Literal["frame", "scene"] = "frame",
+        variations: Sequence[str],
+        split_by: Literal["frame", "scene"],
     ) -> None:
         super().__init__(root=root, maps=maps)
         self.split_by = split_by
