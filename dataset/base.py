@@ -34,13 +34,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dataset.labels import LabelSet
-from dataset.maps import map_kind
-from dataset.transform import SampleTransform, Transform, rgb_to_tensor
+from dataset.maps import NewArray, map_kind
+from dataset.transform import SampleTransform, Transform, rgb_to_planes
 
 Sample = dict[str, Tensor | int | str]
 Key = int | tuple[int, int]  # index, or (epoch, index)
 Arrays = Mapping[str, np.ndarray]
+
+
+def _new_array(name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    return np.empty(shape, dtype)
 
 
 class Source(Protocol):
@@ -60,7 +63,6 @@ class DenseDataset(Dataset):
 
     Args:
         source: the resized arrays of each sample.
-        labels: the label set of `semseg`.
         transform: how samples are cut.
         seed: of crop, flip and jitter.
         num_scales: number of scales of the video frame at offset 0, full size included.
@@ -71,32 +73,18 @@ class DenseDataset(Dataset):
         self,
         *,
         source: Source,
-        labels: LabelSet,
         transform: Transform,
         seed: int,
         num_scales: int = 1,
         uncropped_frames: bool = False,
     ) -> None:
-        if num_scales < 1:
-            raise ValueError(f"num_scales must be at least 1, got {num_scales}")
         if source.frames and min(transform.size) >> (num_scales - 1) == 0:
             raise ValueError(f"num_scales {num_scales} shrinks a sample of {transform.size} to nothing")
         self.source = source
-        self.labels = labels
         self.transform = transform
         self.seed = seed
         self.num_scales = num_scales
         self.uncropped_frames = uncropped_frames
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the semantic classes, by train id."""
-        return self.labels.names
-
-    @property
-    def class_colors(self) -> np.ndarray:
-        """Colours of the semantic classes, uint8 [C,3] RGB, by train id."""
-        return self.labels.colors
 
     def filename(self, index: int) -> str:
         """The name of a sample."""
@@ -112,37 +100,47 @@ class DenseDataset(Dataset):
             IndexError: There is no such sample.
             UserError: A file of the sample is missing, truncated, or does not fit the others.
         """
+        return self.load(key)
+
+    def load(self, key: Key, new: NewArray = _new_array) -> Sample:
+        """`[key]`, its tensors in the arrays that `new` gives for their names, shapes and types."""
         epoch, index = key if isinstance(key, tuple) else (0, key)
         if not 0 <= index < len(self):
             raise IndexError(f"index {index} of a dataset of {len(self)} samples")
         transform = self.transform.draw(sample_rng(self.seed, epoch, index))
         arrays = self.source.load(index)
-        return {
-            "index": index,
-            "filename": self.filename(index),
-            "intrinsics": torch.from_numpy(transform.intrinsics(arrays["intrinsics"])),
-            **self._images(arrays, transform),
-            **self._maps(arrays, transform),
-        }
+        sample: Sample = {"index": index, "filename": self.filename(index)}
 
-    def _maps(self, arrays: Arrays, transform: SampleTransform) -> dict[str, Tensor]:
-        cut = [map_kind(kind).cut(kind, arrays[kind], transform) for kind in self.source.maps]
-        return {name: torch.from_numpy(values) for entries in cut for name, values in entries.items()}
+        def add(name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+            array = new(name, shape, dtype)
+            sample[name] = torch.from_numpy(array)
+            return array
 
-    def _images(self, arrays: Arrays, transform: SampleTransform) -> dict[str, Tensor]:
+        add("intrinsics", (3, 3), np.float32)[:] = transform.intrinsics(arrays["intrinsics"])
+        self._add_images(arrays, transform, add)
+        for kind in self.source.maps:
+            map_kind(kind).add(kind, arrays[kind], transform, add)
+        return sample
+
+    def _add_images(self, arrays: Arrays, transform: SampleTransform, add: NewArray) -> None:
+        def add_image(name: str, rgb: np.ndarray) -> np.ndarray:
+            return rgb_to_planes(rgb, add(name, (3, *rgb.shape[:2]), np.float32))
+
         target = transform.rgb(arrays["frame_0"])
-        images = {"image": rgb_to_tensor(transform.jittered(target))}
+        image = add_image("image", transform.jittered(target))
         for offset in self.source.frames:
             frame = transform.rgb(arrays[f"frame_{offset}"]) if offset else target
-            images[f"frame_{offset}"] = rgb_to_tensor(frame)
-            images[f"frame_{offset}_aug"] = rgb_to_tensor(transform.jittered(frame)) if offset else images["image"]
+            add_image(f"frame_{offset}", frame)
+            if offset:
+                add_image(f"frame_{offset}_aug", transform.jittered(frame))
+            else:
+                add("frame_0_aug", image.shape, np.float32)[:] = image
             if self.uncropped_frames:
                 whole = transform.flipped(arrays[f"frame_{offset}"])
-                images[f"frame_{offset}_pose"] = rgb_to_tensor(transform.jittered(whole))
+                add_image(f"frame_{offset}_pose", transform.jittered(whole))
         for scale in range(1, self.num_scales if self.source.frames else 1):
             size = (transform.width >> scale, transform.height >> scale)
-            images[f"frame_0_s{scale}"] = rgb_to_tensor(cv2.resize(target, size, interpolation=cv2.INTER_AREA))
-        return images
+            add_image(f"frame_0_s{scale}", cv2.resize(target, size, interpolation=cv2.INTER_AREA))
 
 
 def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from dataset.files import Camera, DatasetFiles, View, measured
-from dataset.labels import LabelSet
 from dataset.reading import image_size, read_json, read_uint16
 from utils.errors import UserError
 
@@ -25,7 +24,7 @@ class Cityscapes(DatasetFiles):
     samples, they are read instead of those at 2048x1024.
 
     Args:
-        root, labels, maps: as in `DatasetFiles`.
+        root, maps: as in `DatasetFiles`.
         width, height: of the samples before any crop, to decide whether the small images are large enough.
         sequences: whether images come from the video sequences.
         annotated_only: of the sequences, whether only frames with labels are samples; else all frames are.
@@ -42,14 +41,13 @@ class Cityscapes(DatasetFiles):
         self,
         *,
         root: Path,
-        labels: LabelSet,
         maps: Sequence[str],
         width: int,
         height: int,
         sequences: bool = False,
         annotated_only: bool = True,
     ) -> None:
-        super().__init__(root=root, labels=labels, maps=maps)
+        super().__init__(root=root, maps=maps)
         for kind in self.maps:
             self._require({"semseg": "gtFine", "depth": "disparity"}[kind])
         self.size = (width, height)
@@ -109,12 +107,10 @@ class Cityscapes(DatasetFiles):
         return Camera(fx, fy, u0, v0, DEFAULT_CAMERA.width, DEFAULT_CAMERA.height, baseline)
 
     def camera_path(self, name: str) -> Path | None:
-        path = self._camera_path(name)
-        if path.exists():
-            return path
-        nearest = self._nearest_annotated(name)
-        path = None if nearest is None else self._camera_path(nearest)
-        return path if path is not None and path.exists() else None
+        for frame in (name, self._nearest_annotated(name)):
+            if frame is not None and self._camera_path(frame).exists():
+                return self._camera_path(frame)
+        return None
 
     def depth(self, path: Path, view: View) -> np.ndarray:
         """baseline * fx / d of the disparity d = (stored - 1) / 256 pixels; stored 0 and 1 are no measurements."""

@@ -4,30 +4,11 @@ import shlex
 from dataclasses import dataclass
 
 from dataset.base import DenseDataset
-from dataset.build import build_dataset
+from dataset.build import DatasetUse, build_dataset
 from dataset.prepare.store import NotPrepared
 from utils.config.load import Experiment
 from utils.config.schema import Config
 from utils.config.schema.data import DatasetConfig
-
-
-@dataclass(frozen=True)
-class DatasetUse:
-    """One of the datasets that an experiment reads.
-
-    Attributes:
-        cfg: the dataset.
-        section: where the config describes it.
-        split: the split that is read.
-        tasks: the tasks whose maps are read.
-        training: whether samples are augmented, and video frames read where configured.
-    """
-
-    cfg: DatasetConfig
-    section: str
-    split: str
-    tasks: tuple[str, ...]
-    training: bool
 
 
 def training_use(config: Config) -> DatasetUse:
@@ -39,7 +20,7 @@ def training_use(config: Config) -> DatasetUse:
 def target_use(config: Config) -> DatasetUse | None:
     """The unlabelled training images of the target; None where nothing is adapted."""
     da = config.training.da
-    if da is None or da.start is None:
+    if da is None or da.start is None or config.data.target is None:
         return None
     return dataset_use(config, config.data.target, split=config.data.tgt_split, training=True, tasks=())
 
@@ -60,7 +41,7 @@ def dataset_use(
         tasks = tuple(task for task in config.setup.tasks if task != "disp" or not training)
     data = config.data
     section = "data" if data.target is None else "data.target" if cfg is data.target else "data.source"
-    return DatasetUse(cfg, section, split, tasks, training)
+    return DatasetUse(cfg=cfg, section=section, split=split, tasks=tasks, training=training)
 
 
 @dataclass(frozen=True)
@@ -92,16 +73,8 @@ def open_dataset(experiment: Experiment, use: DatasetUse) -> DenseDataset:
     """
     config = experiment.config
     try:
-        return build_dataset(
-            use.cfg,
-            split=use.split,
-            tasks=use.tasks,
-            training=use.training,
-            seed=config.training.seed,
-            section=use.section,
-            sequences=use.training,
-            uncropped_frames=use.training and pose_sees_uncropped(config),
-        )
+        uncropped = use.training and pose_sees_uncropped(config)
+        return build_dataset(use, seed=config.training.seed, uncropped_frames=uncropped)
     except NotPrepared as error:
         command = shlex.join(["python", "-m", "dataset.prepare", *experiment.arguments])
         raise NotPrepared(f"{error}; renew it:\n  {command}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dataset.labels import LabelSet, byte_ids
+from dataset.labels import byte_ids
 from dataset.maps import map_kind
 from dataset.reading import image_size, read_ids, read_rgb, read_uint16
 from dataset.resize import resize_edges, resize_nearest, resize_rgb
@@ -120,7 +120,6 @@ class DatasetFiles(ABC):
 
     Args:
         root: the dataset's folder.
-        labels: the label set its ids are encoded to.
         maps: the kinds of map to be read, of `readers`; their folders must exist.
     """
 
@@ -128,9 +127,8 @@ class DatasetFiles(ABC):
     tree: str  # the files expected under the root, for messages
     images_are_resampled: bool = False  # whether images may be of another size than the maps
 
-    def __init__(self, *, root: Path, labels: LabelSet, maps: Sequence[str]) -> None:
+    def __init__(self, *, root: Path, maps: Sequence[str]) -> None:
         self.root = root
-        self.labels = labels
         self.maps = tuple(maps)
         self._require()
 
@@ -165,6 +163,10 @@ class DatasetFiles(ABC):
     @abstractmethod
     def map_path(self, name: str, kind: str) -> Path | None:
         """A map of a sample; None for a frame that the dataset holds no labels or no depth of."""
+
+    def readers(self) -> dict[str, Reader]:
+        """What decodes each kind of map the dataset stores, to an array as described at `array_type`."""
+        return {"semseg": self.semseg_ids, "depth": self.depth}
 
     @abstractmethod
     def camera(self, name: str) -> Camera:
@@ -218,10 +220,6 @@ class DatasetFiles(ABC):
                 view = View(item.name, width, height, stored, self.images_are_resampled)
                 arrays[key] = readers[item.kind](path, view)
         return arrays
-
-    def readers(self) -> dict[str, Reader]:
-        """What decodes each kind of map the dataset stores, to an array as described at `array_type`."""
-        return {"semseg": self.semseg_ids, "depth": self.depth}
 
     def semseg_ids(self, path: Path, view: View) -> np.ndarray:
         """Dataset ids, uint8 [H,W]."""

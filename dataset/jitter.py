@@ -29,13 +29,13 @@ class Jitter:
     contrast: float = 1.0
     saturation: float = 1.0
     hue: float = 0.0
-    order: tuple[int, int, int, int] = (0, 1, 2, 3)
+    order: tuple[int, ...] = (0, 1, 2, 3)
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "Jitter":
-        factors = rng.uniform(1 - STRENGTH, 1 + STRENGTH, size=3).tolist()
+        brightness, contrast, saturation = rng.uniform(1 - STRENGTH, 1 + STRENGTH, size=3).tolist()
         hue = float(rng.uniform(-HUE_SHIFT, HUE_SHIFT))
-        return cls(*factors, hue, tuple(rng.permutation(4).tolist()))
+        return cls(brightness, contrast, saturation, hue, tuple(rng.permutation(4).tolist()))
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
         """uint8 [H,W,3] of uint8 [H,W,3], which stays as it was."""

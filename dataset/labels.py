@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 
 from utils.constants import IGNORE_INDEX
-from utils.errors import UserError
 
 Classes = Mapping[str, tuple[int, ...]]  # name -> ids
 Colors = Mapping[str, tuple[int, int, int]]  # name -> RGB
@@ -127,8 +126,8 @@ def _indoor_colors() -> dict[str, tuple[int, int, int]]:
     steps = ((0.65, 0.95), (0.9, 0.75), (0.45, 1.0), (0.85, 0.5))  # saturation, value
     colors = {}
     for index, name in enumerate(NYUDV2_NAMES):
-        rgb = colorsys.hsv_to_rgb(index * 0.618034 % 1, *steps[index % len(steps)])
-        colors[name] = tuple(round(255 * channel) for channel in rgb)
+        red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1, *steps[index % len(steps)])
+        colors[name] = round(255 * red), round(255 * green), round(255 * blue)
     return colors
 
 
@@ -145,20 +144,9 @@ _LABEL_SETS: Mapping[str, tuple[tuple[Classes, ...], Colors]] = {
 
 
 def label_set(dataset: str, n_classes: int) -> LabelSet:
-    """The label set of a dataset with this many classes. Needs no files on disk.
-
-    Raises:
-        ValueError: Unknown dataset.
-        UserError: The dataset has no such set.
-    """
-    if dataset not in _LABEL_SETS:
-        raise ValueError(f"dataset must be one of {', '.join(_LABEL_SETS)}, got {dataset!r}")
+    """The label set of a dataset with this many classes, one that the config knows. Needs no files on disk."""
     given, color_of = _LABEL_SETS[dataset]
-    sets = {len(classes): classes for classes in given}
-    if n_classes not in sets:
-        sizes = ", ".join(str(size) for size in sets)
-        raise UserError(f"n_classes: {dataset} has label sets of {sizes} classes, got {n_classes}")
-    classes = sets[n_classes]
+    classes = next(classes for classes in given if len(classes) == n_classes)
     table = np.full(256, IGNORE_INDEX, np.uint8)
     for train_id, ids in enumerate(classes.values()):
         table[list(ids)] = train_id

@@ -1,19 +1,14 @@
 """The kinds of map that a dataset may store: their arrays, and what a sample makes of them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dataset.transform import SampleTransform
 from utils.constants import IGNORE_INDEX
 
-if TYPE_CHECKING:  # it loads PyTorch, which those who write files do not need
-    from dataset.transform import SampleTransform
-
-Arrays = dict[str, np.ndarray]
+NewArray = Callable[[str, tuple[int, ...], type], np.ndarray]  # name, shape, type -> where the values go
 
 
 @dataclass(frozen=True)
@@ -24,27 +19,29 @@ class MapKind:
         dtype: of its array [*channels, H, W].
         channels: the dimensions before H and W.
         nothing: fills the array of a sample without the map.
-        cut: the entries of a sample, from the kind's name, its array and the sample's crop and flip.
+        add: adds the entries of a sample, from the kind's name, its array and the sample's crop and flip.
     """
 
     dtype: type[np.generic]
     channels: tuple[int, ...]
     nothing: int
-    cut: Callable[[str, np.ndarray, SampleTransform], Arrays]
+    add: Callable[[str, np.ndarray, SampleTransform, NewArray], None]
 
 
-def _labels(kind: str, stored: np.ndarray, transform: SampleTransform) -> Arrays:
-    return {kind: transform.map(stored).astype(np.int64)}
+def _labels(kind: str, stored: np.ndarray, transform: SampleTransform, new: NewArray) -> None:
+    new(kind, (transform.height, transform.width), np.int64)[:] = transform.map(stored)
 
 
-def _depth(kind: str, stored: np.ndarray, transform: SampleTransform) -> Arrays:
-    depth = transform.map(stored)[None]
-    return {kind: depth, f"{kind}_mask": depth > 0}
+def _depth(kind: str, stored: np.ndarray, transform: SampleTransform, new: NewArray) -> None:
+    depth = new(kind, (1, transform.height, transform.width), np.float32)
+    depth[:] = transform.map(stored)
+    np.greater(depth, 0, out=new(f"{kind}_mask", depth.shape, np.bool_))
 
 
-def _normals(kind: str, stored: np.ndarray, transform: SampleTransform) -> Arrays:
-    normals = transform.normals(stored)
-    return {kind: normals, f"{kind}_mask": (normals != 0).any(axis=0, keepdims=True)}
+def _normals(kind: str, stored: np.ndarray, transform: SampleTransform, new: NewArray) -> None:
+    normals = new(kind, (3, transform.height, transform.width), np.float32)
+    normals[:] = transform.normals(stored)
+    np.any(normals, axis=0, keepdims=True, out=new(f"{kind}_mask", (1, *normals.shape[1:]), np.bool_))
 
 
 _LABELS = MapKind(np.uint8, (), IGNORE_INDEX, _labels)

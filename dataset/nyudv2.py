@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 
 from dataset.files import Camera, DatasetFiles, Reader, View, measured
-from dataset.labels import LabelSet
 from dataset.reading import read_array, read_bgr, read_unchanged
 from utils.errors import UserError
 
@@ -32,8 +31,8 @@ class NYUDv2(DatasetFiles):
         "normals/ (.png or .npy) and edge/ (.png or .npy)"
     )
 
-    def __init__(self, *, root: Path, labels: LabelSet, maps: Sequence[str]) -> None:
-        super().__init__(root=root, labels=labels, maps=maps)
+    def __init__(self, *, root: Path, maps: Sequence[str]) -> None:
+        super().__init__(root=root, maps=maps)
         self._folders = {kind: self._require(_FILES[kind][0]) for kind in ("image", *self.maps)}
         self._suffixes = {kind: self._suffix(kind) for kind in self._folders}
 
@@ -63,12 +62,12 @@ class NYUDv2(DatasetFiles):
     def camera(self, name: str) -> Camera:
         return CAMERA
 
-    def readers(self) -> dict[str, Reader]:
-        return super().readers() | {"normals": self.normals, "edges": self.edges}
-
     def depth(self, path: Path, view: View) -> np.ndarray:
         stored = view.nearest(_numbers(path, view.name, channels=1), path)
         return measured(stored.astype(np.float32, copy=False))
+
+    def readers(self) -> dict[str, Reader]:
+        return super().readers() | {"normals": self.normals, "edges": self.edges}
 
     def normals(self, path: Path, view: View) -> np.ndarray:
         """Unit normals, x right, y down, z towards the camera.

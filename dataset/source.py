@@ -1,12 +1,16 @@
 """The arrays of a split's samples at the training size, from the dataset's files or from what was prepared of them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from dataset.files import DatasetFiles, Item, array_type
+from dataset.labels import LabelSet
 from dataset.maps import map_kind
 from dataset.prepare.store import PreparedStore
+
+MAX_MAPPED = 16384  # prepared arrays kept mapped, as mapping anew costs page faults; Linux allows a process 65,530
 
 
 class FileSource:
@@ -14,6 +18,7 @@ class FileSource:
 
     Args:
         files: the dataset on disk.
+        labels: the label set its ids are encoded to.
         names: the samples.
         labelled: bool [N], false for samples whose labels are not to be used (or do not exist).
         width, height: size of the arrays.
@@ -28,6 +33,7 @@ class FileSource:
         self,
         *,
         files: DatasetFiles,
+        labels: LabelSet,
         names: Sequence[str],
         labelled: np.ndarray,
         width: int,
@@ -35,16 +41,16 @@ class FileSource:
         frames: Sequence[int] = (0,),
         prepared: PreparedStore | None = None,
     ) -> None:
-        if len(labelled) != len(names):
-            raise ValueError(f"labelled must have one value for each of the {len(names)} names, got {len(labelled)}")
         self.files = files
         self.maps = files.maps
+        self.labels = labels
         self.names = list(names)
         self.labelled = labelled
         self.width = width
         self.height = height
         self.frames = tuple(frames)
         self.prepared = prepared
+        self._kept: dict[int, dict[str, np.ndarray]] = {}
         if prepared is not None:
             prepared.require(item for index in range(len(self.names)) for item in self.items(index).values())
 
@@ -63,16 +69,29 @@ class FileSource:
         Raises:
             UserError: A file is missing, truncated, or of another size than the image.
         """
+        arrays = dict(self._stored(index))
+        if "semseg" in arrays:
+            arrays["semseg"] = self.labels.encode(arrays["semseg"])
+        for kind in self.maps:
+            if kind not in arrays:
+                dtype, shape = array_type(kind, width=self.width, height=self.height)
+                arrays[kind] = np.full(shape, map_kind(kind).nothing, dtype)
+        return arrays
+
+    def _stored(self, index: int) -> dict[str, np.ndarray]:
+        """What the sample's files hold, and `intrinsics`."""
+        if index in self._kept:
+            return self._kept[index]
         items = self.items(index)
         if self.prepared is None:
             arrays = self.files.read(items, width=self.width, height=self.height)
         else:
             arrays = {key: self.prepared.read(item) for key, item in items.items()}
-        if "semseg" in arrays:
-            arrays["semseg"] = self.files.labels.encode(arrays["semseg"])
-        for kind in self.maps:
-            if kind not in arrays:
-                dtype, shape = array_type(kind, width=self.width, height=self.height)
-                arrays[kind] = np.full(shape, map_kind(kind).nothing, dtype)
         arrays["intrinsics"] = self.files.camera(self.names[index]).matrix(width=self.width, height=self.height)
+        if self.prepared is not None and (len(self._kept) + 1) * len(items) <= MAX_MAPPED:
+            self._kept[index] = arrays
         return arrays
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is mapped, which would be copied."""
+        return {**self.__dict__, "_kept": {}}

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dataset.files import Camera, DatasetFiles, View
-from dataset.labels import LabelSet, byte_ids
+from dataset.labels import byte_ids
 from dataset.reading import read_unchanged
 from dataset.splits import SHUFFLED_SPLITS, shuffled_split
 
@@ -22,8 +22,8 @@ class Synthia(DatasetFiles):
         "of SYNTHIA_RAND_CITYSCAPES.rar"
     )
 
-    def __init__(self, *, root: Path, labels: LabelSet, maps: Sequence[str]) -> None:
-        super().__init__(root=root, labels=labels, maps=maps)
+    def __init__(self, *, root: Path, maps: Sequence[str]) -> None:
+        super().__init__(root=root, maps=maps)
         self._images = self._require("RGB")
         flat = ("GT",) if any((root / "GT").glob("*.png")) else ()
         alternatives = {"semseg": ("GT/LABELS", "parsed_LABELS", *flat), "depth": ("Depth/Depth", "Depth")}

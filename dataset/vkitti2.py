@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from dataset.files import Camera, DatasetFiles, View
-from dataset.labels import LabelSet, vkitti2_ids
+from dataset.labels import vkitti2_ids
 from dataset.reading import read_bgr
 from dataset.splits import SHUFFLED_SPLITS, shuffled_split
 from utils.errors import UserError
@@ -27,7 +27,7 @@ class VKitti2(DatasetFiles):
     """Virtual KITTI 2, left camera. A sample is named "<scene>/<variation>/<frame>".
 
     Args:
-        root, labels, maps: as in `DatasetFiles`.
+        root, maps: as in `DatasetFiles`.
         variations: the variations to use, of every scene that has them.
         split_by: what the split shuffles: "frame", as the published experiments did, which puts neighbours of a video
             on both sides, or "scene". Variations of one frame are never separated.
@@ -44,14 +44,11 @@ class VKitti2(DatasetFiles):
         self,
         *,
         root: Path,
-        labels: LabelSet,
         maps: Sequence[str],
-        variations: Sequence[str] = ("15-deg-left",),
-        split_by: Literal["frame", "scene"] = "frame",
+        variations: Sequence[str],
+        split_by: Literal["frame", "scene"],
     ) -> None:
-        super().__init__(root=root, labels=labels, maps=maps)
-        if split_by not in ("frame", "scene"):
-            raise ValueError(f"split_by must be 'frame' or 'scene', got {split_by!r}")
+        super().__init__(root=root, maps=maps)
         self.split_by = split_by
         # (kind, scene, variation) -> folder of the files
         self._folders: dict[tuple[str, str, str], Path] = {}

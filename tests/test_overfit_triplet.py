@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dataset.build import build_dataset
+from dataset.build import DatasetUse, build_dataset
 from dataset.demo.generate import generate
 from dataset.demo.world import World
 from tests.helpers.runs import ROOT, few_threads
@@ -47,7 +47,7 @@ def triplet_and_mirrored() -> dict[str, Tensor]:
     samples = []
     for flip in (0, 1):
         data = experiment(f"data.augmentations.random_horizontal_flip={flip}").config.data.source
-        samples += build_dataset(data, split="train", tasks=("semseg",), training=True, seed=0)
+        samples += build_dataset(DatasetUse(cfg=data, split="train", tasks=("semseg",), training=True), seed=0)
     return torch.utils.data.default_collate(samples)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dataset.labels import label_set
 from dataset.resize import resize_rgb
-from dataset.transform import rgb_to_tensor
+from dataset.transform import rgb_to_planes
 from training.build import build_network
 from training.device import choose_device, runs_channels_last
 from training.precision import Precision
@@ -194,7 +194,7 @@ def _read_ahead(
 
     def load(job: Input) -> tuple[Input, Image.Image, Tensor]:
         image = read_image(job.path)
-        return job, image, rgb_to_tensor(resize_rgb(image, width=width, height=height))  # [3, h, w]
+        return job, image, torch.from_numpy(rgb_to_planes(resize_rgb(image, width=width, height=height)))  # [3, h, w]
 
     pending: deque[Future] = deque()
     for job in jobs:

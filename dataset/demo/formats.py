@@ -34,11 +34,12 @@ class Format(ABC):
     def write_scene(self, root: Path, world: World, number: int) -> None:
         """Adds one scene to the dataset at `root`."""
         scene = make_scene((world.seed, self.seed, number), world.style, outdoor=self.outdoor)
-        intrinsics = self.camera.matrix(width=world.size[0], height=world.size[1])
+        size = world.size or (self.camera.width // 4, self.camera.height // 4)
+        intrinsics = self.camera.matrix(width=size[0], height=size[1])
         table = np.array([self.labels[name] for name in scene.class_names], dtype=np.uint8)
         for step in self.steps(world.frames):
             pose = scene.path(step)
-            frame = scene.render(pose, intrinsics, world.size)
+            frame = scene.render(pose, intrinsics, size)
             stem = self.write(root, world, number, step, frame, table[frame.classes])
             if world.truth:
                 exact = {"depth": frame.depth, "normals": frame.normals, "pose": pose, "intrinsics": intrinsics}

@@ -4,10 +4,10 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -60,9 +60,6 @@ def _refuse_foreign(out: Path, name: str) -> None:
 
 def _replace(out: Path, name: str, world: World, workers: int, progress: bool) -> Path:
     """Writes one dataset beside its place and then moves it there."""
-    if world.size is None:
-        camera = FORMATS[name].camera
-        world = replace(world, size=(camera.width // 4, camera.height // 4))
     root, staging = out / name, out / f".{name}.partial"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
@@ -84,11 +81,12 @@ def _write(root: Path, name: str, world: World, workers: int, progress: bool) ->
     write = partial(FORMATS[name].write_scene, root, world)
     hidden = None if progress else True  # None: also where nobody watches, as in a log file
     with ExitStack() as stack:
-        each = map
         if workers > 1:
             pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-            each = stack.enter_context(pool).map
-        for _ in tqdm(each(write, range(world.scenes)), total=world.scenes, desc=name, unit="scene", disable=hidden):
+            done: Iterator[None] = stack.enter_context(pool).map(write, range(world.scenes))
+        else:
+            done = map(write, range(world.scenes))
+        for _ in tqdm(done, total=world.scenes, desc=name, unit="scene", disable=hidden):
             pass
 
 

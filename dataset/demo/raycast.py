@@ -67,7 +67,7 @@ class View:
         x, y = np.ascontiguousarray(rays.plane.T)
         lefts, rights, tops, bottoms = self._windows.T
         overlaps = (lefts <= x.max()) & (rights >= x.min()) & (tops <= y.max()) & (bottoms >= y.min())
-        for number in np.flatnonzero(overlaps):
+        for number in np.flatnonzero(overlaps).tolist():
             left, right, top, bottom = self._windows[number]
             chosen = np.flatnonzero((x >= left) & (x <= right) & (y >= top) & (y <= bottom))
             shape = self.shapes[number]

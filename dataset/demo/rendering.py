@@ -65,16 +65,17 @@ class Scene:
         view = View([surface.shape for surface in self.surfaces], camera_to_world, intrinsics)
         pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).reshape(-1, 2)  # [H*W,2]
         rgb, normals = np.empty((len(pixels), 3)), np.zeros((len(pixels), 3))
-        depth, index = np.empty(len(pixels)), np.empty(len(pixels), dtype=np.int64)
+        depth = np.empty(len(pixels))
+        numbers = np.empty(len(pixels), dtype=np.int64)  # of the surfaces
         for start in range(0, len(pixels), CHUNK):
             part = slice(start, start + CHUNK)
             rays = view.rays(pixels[part])
-            index[part], depth[part] = view.cast(rays)
-            rgb[part] = self._shade(view, rays, index[part], depth[part], normals[part])
+            numbers[part], depth[part] = view.cast(rays)
+            rgb[part] = self._shade(view, rays, numbers[part], depth[part], normals[part])
 
         # World to camera, then z turned towards the camera.
         normals = (normals @ camera_to_world[:3, :3]) * np.array([1.0, 1.0, -1.0])
-        normals, index = normals.reshape(height, width, 3), index.reshape(height, width)
+        normals, index = normals.reshape(height, width, 3), numbers.reshape(height, width)
         sky = self.class_names.index(SKY) if SKY in self.class_names else 0
         objects = np.array([surface.object_id for surface in self.surfaces] + [-1], dtype=np.int32)[index]
         classes = np.array([surface.class_index for surface in self.surfaces] + [sky], dtype=np.uint8)[index]
@@ -82,9 +83,15 @@ class Scene:
         jagged = np.flatnonzero(edges | boundaries(index, normals))
         rgb[jagged] = self._supersample(view, pixels[jagged])
         # The lens softens silhouettes, too, which no texture filter reaches.
-        rgb = cv2.GaussianBlur(rgb.reshape(height, width, 3), (0, 0), LENS, borderType=cv2.BORDER_REPLICATE)
-        rgb = (np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8)
-        return Frame(rgb, depth.reshape(height, width), normals, objects, classes, edges)
+        seen = cv2.GaussianBlur(rgb.reshape(height, width, 3), (0, 0), LENS, borderType=cv2.BORDER_REPLICATE)
+        return Frame(
+            (np.clip(seen, 0, 1) * 255 + 0.5).astype(np.uint8),
+            depth.reshape(height, width),
+            normals,
+            objects,
+            classes,
+            edges,
+        )
 
     def _supersample(self, view: View, pixels: np.ndarray) -> np.ndarray:
         """Colours [N,3] of pixels [N,2], each the mean of four rays spread over its area."""

@@ -120,7 +120,7 @@ def road_sign(builder: SceneBuilder, base: np.ndarray, rotation: np.ndarray) -> 
 def signal(builder: SceneBuilder, base: np.ndarray, rotation: np.ndarray) -> None:
     """A traffic light on a pole: a dark case with one of its lamps lit."""
     front = post(builder, base, 2.6, 0.09) + rotation @ np.array([0.0, 0.0, -0.15])
-    parts = [(block(front, (0.5, 1.25, 0.35), rotation), builder.paint((0.35, 0.35, 0.16), contrast=0.04))]
+    parts: list[Part] = [(block(front, (0.5, 1.25, 0.35), rotation), builder.paint((0.35, 0.35, 0.16), contrast=0.04))]
     lit = builder.rng.integers(3)
     for number, hue in enumerate((0.0, 0.13, 0.38)):
         glow = builder.paint((hue, 0.95, 1.3 if number == lit else 0.35), spread=0.01, contrast=0.03)

@@ -29,12 +29,14 @@ class World:
     truth: bool = False
 
     def __post_init__(self) -> None:
-        if self.val_scenes is None:
-            object.__setattr__(self, "val_scenes", max(1, self.scenes // 5) if self.scenes > 1 else 0)
         last = self.scenes - 1
         for key, holds, allowed in (
             ("scenes", self.scenes >= 1, "at least 1"),
-            ("val_scenes", 0 <= self.val_scenes <= last, f"0..{last} of {self.scenes} scenes"),
+            (
+                "val_scenes",
+                self.val_scenes is None or 0 <= self.val_scenes <= last,
+                f"0..{last} of {self.scenes} scenes",
+            ),
             ("frames", 1 <= self.frames <= MAX_FRAMES, f"1..{MAX_FRAMES} per scene"),
             ("size", self.size is None or min(self.size) >= MIN_SIDE, f"at least {MIN_SIDE} pixels wide and high"),
             ("style", self.style in STYLES, f"one of {', '.join(STYLES)}"),
@@ -45,4 +47,5 @@ class World:
 
     def split(self, scene: int) -> str:
         """The split a scene number belongs to: train or val."""
-        return "train" if scene < self.scenes - self.val_scenes else "val"
+        fifth = max(1, self.scenes // 5) if self.scenes > 1 else 0
+        return "train" if scene < self.scenes - (fifth if self.val_scenes is None else self.val_scenes) else "val"

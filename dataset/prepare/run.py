@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataset.build import list_samples, prepared_store
-from dataset.experiment import DatasetUse, target_use, training_use, validation_use
+from dataset.build import DatasetUse, list_samples, prepared_store, require_samples
+from dataset.experiment import target_use, training_use, validation_use
 from dataset.files import DatasetFiles, Item
 from dataset.prepare.store import PreparedStore, size_and_time
 from utils.config.load import Experiment
@@ -82,29 +82,25 @@ def needed(config: Config) -> list[Job]:
     jobs: dict[Path, Job] = {}
     for use in (training_use(config), target_use(config), validation_use(config)):
         if use is not None and use.cfg.prepared is not None:
-            jobs |= {job.store.path(job.item): job for job in _jobs(use)}
+            jobs |= {job.store.path(job.item): job for job in _jobs(use, use.cfg.prepared)}
     if not jobs:
         raise UserError("data.prepared: not set; say where to write, --set data.prepared=FOLDER")
     return list(jobs.values())
 
 
-def _jobs(use: DatasetUse) -> Iterator[Job]:
+def _jobs(use: DatasetUse, base: str) -> Iterator[Job]:
     """Those of the samples that the config may read, whatever its seeds, subset and number of validation samples."""
     cfg = use.cfg
-    listing = list_samples(
-        cfg, split=use.split, tasks=use.tasks, training=use.training, section=use.section, sequences=use.training
-    )
-    files, frames, names = listing.files, listing.frames, listing.names
+    files, names = list_samples(use)
     if files.splits is not None:  # the split depends on a seed
         names = files.names("all", seed=cfg.dataset_seed)
     if use.split != "val" and not cfg.load_unlabeled:
         names = [name for name in names if files.is_annotated(name)]
-    names = [name for name in names if files.has_frames(name, frames)]
-    if not names:
-        raise UserError(f"{use.section}.path: no sample of the split {use.split!r} of {cfg.dataset} in {files.root}")
-    store = prepared_store(cfg, files)
+    names = [name for name in names if files.has_frames(name, use.frames)]
+    require_samples(use, files, names)
+    store = prepared_store(base, cfg, files)
     for name in names:
-        for item in files.items(name, frames, labelled=cfg.load_semantic_gt).values():
+        for item in files.items(name, use.frames, labelled=cfg.load_semantic_gt).values():
             yield Job(files, store, item)
 
 

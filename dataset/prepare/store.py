@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,6 @@ from utils.errors import UserError
 from utils.files import write_atomically
 
 FORMAT = 2  # to be raised whenever the same files would give other values
-MAX_MAPPED = 16384  # files kept mapped, as mapping them anew costs page faults; Linux allows a process 65,530
 
 
 class NotPrepared(UserError):
@@ -41,7 +39,6 @@ class PreparedStore:
         self.width = width
         self.height = height
         self._stamps: dict[Path, tuple[str, int, int]] = {}
-        self._mapped: dict[Path, np.ndarray] = {}
 
     def path(self, item: Item) -> Path:
         """Where the array of an item is, or goes."""
@@ -88,27 +85,18 @@ class PreparedStore:
             NotPrepared: It is missing or damaged.
         """
         path = self.path(item)
-        if path in self._mapped:
-            return self._mapped[path]
         dtype, shape = array_type(item.kind, width=self.width, height=self.height)
         header = _header(dtype, shape)
         try:
             with open(path, "rb") as file:
                 if file.read(len(header)) != header:
                     raise ValueError(f"it is no array {dtype} {list(shape)}")
-                array = np.asarray(np.memmap(file, dtype, mode="r", offset=len(header), shape=shape))
+                return np.asarray(np.memmap(file, dtype, mode="r", offset=len(header), shape=shape))
         except (OSError, ValueError) as error:
             raise NotPrepared(
                 f"{path}: missing or damaged ({error}); remove it if it is there, and run `python -m dataset.prepare` "
                 "with this experiment's options again"
             ) from error
-        if len(self._mapped) < MAX_MAPPED:
-            self._mapped[path] = array
-        return array
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without what is mapped, which would be copied."""
-        return {**self.__dict__, "_mapped": {}}
 
     def write(self, item: Item, array: np.ndarray) -> None:
         """Write the array of an item, whole or not at all.

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from dataset.build import build_dataset
+from dataset.build import DatasetUse, build_dataset
 from dataset.loader import eval_loader, train_loader
 from tests.helpers.dataset_files import config, write_datasets
 
@@ -28,7 +28,9 @@ def roots(tmp_path_factory):
 def build(roots, name, *, uncropped=False, **options):
     cfg = config(name, roots / name, CLASSES[name], (W, H), **options)
     tasks = SDNE if name == "nyudv2" else SDNE[:2]
-    return build_dataset(cfg, split="train", tasks=tasks, training=True, seed=3, uncropped_frames=uncropped)
+    return build_dataset(
+        DatasetUse(cfg=cfg, split="train", tasks=tasks, training=True), seed=3, uncropped_frames=uncropped
+    )
 
 
 def assert_same(batch, expected):
@@ -59,16 +61,21 @@ def assert_same(batch, expected):
 def test_batches_are_the_samples_side_by_side(roots, name, options, workers):
     samples = build(roots, name, **options)
     loader = train_loader(samples, batch_size=2, workers=workers, seed=5)
-    keys = iter(loader.batch_sampler)
-    epochs = set()
-    before = None
-    for batch, chosen in zip(itertools.islice(loader, 9), keys, strict=False):
-        if before is not None:  # valid until the next but one is taken
-            assert_same(*before)
-        epochs.update(epoch for epoch, _ in chosen)
-        before = batch, default_collate([samples[key] for key in chosen])
-        assert_same(*before)
-    assert len(epochs) > 1 or len(samples) > 5
+    batches = list(itertools.islice(loader, 9))  # whoever keeps batches keeps their values
+    chosen = list(itertools.islice(loader.batches, 9))
+    for batch, keys in zip(batches, chosen, strict=True):
+        assert_same(batch, default_collate([samples[key] for key in keys]))
+    assert len({epoch for keys in chosen for epoch, _ in keys}) > 1
+
+
+def test_memory_of_batches_is_used_again_when_no_view_of_them_is_left(roots):
+    loader = train_loader(build(roots, "cityscapes"), batch_size=2, workers=1, seed=5)
+    batches = iter(loader)
+    kept = next(batches)["image"][0, 0]
+    expected = kept.clone()
+    addresses = [next(batches)["image"].data_ptr() for _ in range(12)]
+    assert len(set(addresses)) < 6 and kept.data_ptr() not in addresses
+    assert torch.equal(kept, expected)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

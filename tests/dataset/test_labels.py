@@ -4,7 +4,6 @@ import pytest
 from cityscapesscripts.helpers.labels import labels as official
 
 from dataset.labels import VKITTI2_COLORS, label_set, vkitti2_ids
-from utils.errors import UserError
 
 # Dataset id -> train id, as the protocols define them; written here a second time, in their own notation.
 MAPS = {
@@ -103,13 +102,3 @@ def test_vkitti2_colours_become_ids_and_any_other_colour_is_no_class():
     bgra = cv2.cvtColor(rgb[None], cv2.COLOR_RGB2BGRA)
     np.testing.assert_array_equal(vkitti2_ids(bgra), [[*range(14), 255, 255, 255]])
     assert (label_set("vkitti2", 14).encode(vkitti2_ids(bgra))[0, 14:] == 250).all()
-
-
-def test_a_size_without_label_set_is_the_users_mistake():
-    with pytest.raises(UserError, match=r"n_classes: cityscapes has label sets of 19, 16, 13, 8, 7 classes, got 20"):
-        label_set("cityscapes", 20)
-
-
-def test_an_unknown_dataset_is_a_value_error():
-    with pytest.raises(ValueError, match="kitti"):
-        label_set("kitti", 19)

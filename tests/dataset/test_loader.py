@@ -7,9 +7,8 @@ from collections import Counter
 
 import pytest
 import torch
-from torch.utils.data import Dataset
 
-from dataset.build import build_dataset
+from dataset.build import DatasetUse, build_dataset
 from dataset.loader import TrainSampler, eval_loader, train_loader
 from tests.helpers.dataset_files import config, write_cityscapes
 from utils.errors import UserError
@@ -31,18 +30,11 @@ def root(tmp_path_factory):
 
 def build(root, **options):
     cfg = config("cityscapes", root, 19, (32, 16), **(options or AUGMENT))
-    return build_dataset(cfg, split="train", tasks=("semseg", "depth"), training=True, seed=3)
+    return build_dataset(DatasetUse(cfg=cfg, split="train", tasks=("semseg", "depth"), training=True), seed=3)
 
 
 def take(iterable, count):
-    return [copied(value) for value in itertools.islice(iter(iterable), count)]
-
-
-def copied(batch):
-    """A batch of its own memory: that of a loader is used again."""
-    if not isinstance(batch, dict):
-        return batch
-    return {key: value.clone() if torch.is_tensor(value) else value for key, value in batch.items()}
+    return list(itertools.islice(iterable, count))
 
 
 def sampler(**options):
@@ -82,20 +74,6 @@ def test_processes_share_the_stream():
 def test_a_batch_may_be_larger_than_the_dataset():
     [keys] = take(sampler(length=2, batch_size=5), 1)
     assert [epoch for epoch, _ in keys] == [0, 0, 1, 1, 2]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"length": 0}, "length must be at least 1, got 0"),
-        ({"batch_size": 0}, "batch_size .* got 0"),
-        ({"start_batch": -1}, "got -1"),
-        ({"rank": 2, "world_size": 2}, "got 2 of world_size 2"),
-    ],
-)
-def test_impossible_samplers_are_value_errors(options, message):
-    with pytest.raises(ValueError, match=message):
-        sampler(**options)
 
 
 def same(a, b):
@@ -162,8 +140,6 @@ def test_evaluation_can_be_limited_and_repeated(root):
     assert len(list(eval_loader(build(root), batch_size=2, workers=0, limit=99))) == 3
     second = eval_loader(build(root), batch_size=2, workers=0, limit=3, rank=1, world_size=2)
     assert [batch["index"].tolist() for batch in second] == [[2]]
-    with pytest.raises(ValueError, match="got 1 of world_size 1"):
-        eval_loader(build(root), batch_size=2, workers=0, rank=1)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -180,23 +156,14 @@ def test_a_users_mistake_in_a_worker_arrives_with_its_own_message(tmp_path, work
     assert str(carried.value) == str(direct.value) and str(file) in str(direct.value)
 
 
-class Broken(Dataset):
-    def __len__(self):
-        return 4
-
-    def __getitem__(self, key):
-        raise ZeroDivisionError("a mistake of ours")
-
-
 @pytest.mark.parametrize("workers", [0, 1])
-def test_our_own_mistakes_keep_their_type_and_traceback(workers):
-    message = "nothing was raised"
-    try:  # pytest.raises would keep the workers alive in the frames of the traceback
-        take(loader(Broken(), workers), 1)
-    except ZeroDivisionError as error:
-        message = str(error)
-    assert "a mistake of ours" in message
-    assert ("in __getitem__" in message) == bool(workers)
+def test_our_own_mistakes_keep_their_type_and_traceback(root, workers, monkeypatch):
+    dataset = build(root)
+    samples = dataset.source.load
+    monkeypatch.setattr(dataset.source, "load", lambda index: samples(index) if index == 0 else 1 / 0)
+    with pytest.raises(ZeroDivisionError, match="division by zero") as caught:
+        take(loader(dataset, workers), 3)
+    assert ("in load" in str(caught.value)) == bool(workers)
 
 
 def test_workers_outlive_signals_meant_for_the_main_process(root):
@@ -228,12 +195,14 @@ def test_datasets_travel_to_spawned_workers(root):
 @pytest.mark.parametrize("error", [None, ZeroDivisionError])
 def test_an_abandoned_loader_lets_the_process_end(root, error):
     """A process that stops in the middle of training, or fails by a mistake of ours, ends at once, with its workers."""
-    samples = f"build({str(root)!r})" if error is None else "Broken()"
     code = f"""
 import sys
 sys.path[:0] = {[str(p) for p in sys.path]!r}
-from tests.dataset.test_loader import Broken, build, loader
-batches = iter(loader({samples}, 2))
+from tests.dataset.test_loader import build, loader
+samples = build({str(root)!r})
+read = samples.source.load
+samples.source.load = lambda index: {"read(index)" if error is None else "read(index) if index == 0 else 1 / 0"}
+batches = iter(loader(samples, 2))
 next(batches)
 print("left", flush=True)
 sys.exit(3)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataset.build import build_dataset
+from dataset.build import DatasetUse, build_dataset
 from tests.helpers.dataset_files import config, write_nyudv2
 from utils.errors import UserError
 
@@ -11,7 +11,7 @@ SDNE = ("semseg", "depth", "normals", "edges")
 
 def build(root, *, split="train", tasks=SDNE, size=(64, 48), **options):
     cfg = config("nyudv2", root, 40, size, **options)
-    return build_dataset(cfg, split=split, tasks=tasks, training=False, seed=0)
+    return build_dataset(DatasetUse(cfg=cfg, split=split, tasks=tasks, training=False), seed=0)
 
 
 @pytest.mark.parametrize("arrays", [False, True])

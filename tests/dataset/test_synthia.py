@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dataset.build import build_dataset
+from dataset.build import DatasetUse, build_dataset
 from dataset.labels import label_set
 from tests.helpers.dataset_files import config, write_image, write_synthia
 from utils.errors import UserError
@@ -9,7 +9,7 @@ from utils.errors import UserError
 
 def build(root, *, split="all", tasks=("semseg", "depth"), size=(64, 38), **options):
     cfg = config("synthia", root, 16, size, **options)
-    return build_dataset(cfg, split=split, tasks=tasks, training=False, seed=0)
+    return build_dataset(DatasetUse(cfg=cfg, split=split, tasks=tasks, training=False), seed=0)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,10 @@
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from dataset.resize import resize_edges, resize_nearest, resize_rgb
-from dataset.transform import SampleTransform, Transform, rgb_to_tensor
+from dataset.transform import SampleTransform, Transform, rgb_to_planes
 
 
 def nearest_oracle(array, width, height):
@@ -63,13 +62,12 @@ def test_no_edge_is_lost_whatever_the_size(size):
     assert near[y, x].all()
 
 
-def test_tensors_of_images_are_planar_and_in_zero_to_one():
+def test_images_become_planar_and_in_zero_to_one():
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     pixels[0, 0] = (255, 0, 128)
-    tensor = rgb_to_tensor(pixels)
-    assert tensor.shape == (3, 5, 7) and tensor.dtype == torch.float32 and tensor.is_contiguous()
-    assert torch.equal(tensor, torch.from_numpy(pixels).permute(2, 0, 1).float() / 255)
-    assert tensor[:, 0, 0].tolist() == [1.0, 0.0, pytest.approx(128 / 255)]
+    planes = rgb_to_planes(pixels)
+    assert planes.shape == (3, 5, 7) and planes.dtype == np.float32 and planes.flags.c_contiguous
+    np.testing.assert_array_equal(planes, np.float32(pixels.transpose(2, 0, 1)) / np.float32(255))
 
 
 K = np.array([[100.0, 0, 31], [0, 120.0, 17], [0, 0, 1]])
@@ -134,19 +132,6 @@ def test_certain_flips(flip):
     assert {transform(flip=flip).draw(rng).flip for _ in range(50)} == {bool(flip)}
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"crop_width": 21}, "21x6 does not fit into 20x10"),
-        ({"crop": "corner"}, "'corner'"),
-        ({"flip": 1.5}, "1.5"),
-    ],
-)
-def test_impossible_transforms_are_value_errors(options, message):
-    with pytest.raises(ValueError, match=message):
-        Transform(**{"width": 20, "height": 10, "crop_width": 8, "crop_height": 6, **options})
-
-
 def test_flip_agrees_between_images_and_maps():
     values = np.random.default_rng(0).integers(0, 256, (10, 20), dtype=np.uint8)
     sample = SampleTransform(left=3, top=2, width=9, height=5, flip=True)
@@ -158,10 +143,9 @@ def test_flip_agrees_between_images_and_maps():
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("channels", [(), (3,)])
-def test_maps_are_cut_to_new_arrays(dtype, channels, flip):
+def test_maps_are_cut_and_turned(dtype, channels, flip):
     values = (np.random.default_rng(0).random((*channels, 10, 20)) * 250).astype(dtype)
-    values.flags.writeable = False  # as a view of a file is
     cut = SampleTransform(left=3, top=2, width=9, height=5, flip=flip).map(values)
     part = values[..., 2:7, 3:12]
     np.testing.assert_array_equal(cut, part[..., ::-1] if flip else part)
-    assert cut.dtype == dtype and cut.flags.c_contiguous and cut.flags.writeable
+    assert cut.dtype == dtype

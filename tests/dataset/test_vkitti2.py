@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from dataset.build import build_dataset
+from dataset.build import DatasetUse, build_dataset
 from tests.helpers.dataset_files import config, write_vkitti2
 from utils.errors import UserError
 
 
 def build(root, *, split="all", tasks=("semseg", "depth"), n_classes=14, size=(62, 19), **options):
     cfg = config("vkitti2", root, n_classes, size, **options)
-    return build_dataset(cfg, split=split, tasks=tasks, training=False, seed=0)
+    return build_dataset(DatasetUse(cfg=cfg, split=split, tasks=tasks, training=False), seed=0)
 
 
 @pytest.mark.parametrize("separate", [False, True])

@@ -11,7 +11,7 @@ from torch import Tensor
 from dataset.demo.scene import make_scene
 from dataset.files import Camera
 from dataset.resize import resize_nearest, resize_rgb
-from dataset.transform import SampleTransform, rgb_to_tensor
+from dataset.transform import SampleTransform, rgb_to_planes
 from loss.photometric import PhotometricLoss
 
 # A quarter of Cityscapes' camera, rendered at twice the size that the samples are cut from.
@@ -47,13 +47,13 @@ def triplet() -> Triplet:
 def cut(triplet: Triplet, transform: SampleTransform) -> tuple[dict[str, Tensor], Tensor, dict[int, Tensor]]:
     """Batch of one sample, its depth [1, 1, h, w] and true transforms, resized, cropped and flipped as a sample is."""
     batch = {
-        f"frame_{offset}": rgb_to_tensor(
-            transform.rgb(resize_rgb(Image.fromarray(rgb), width=WIDTH, height=HEIGHT))
+        f"frame_{offset}": torch.from_numpy(
+            rgb_to_planes(transform.rgb(resize_rgb(Image.fromarray(rgb), width=WIDTH, height=HEIGHT)))
         ).unsqueeze(0)
         for offset, rgb in triplet.frames.items()
     }
     batch["intrinsics"] = torch.from_numpy(transform.intrinsics(CAMERA.matrix(width=WIDTH, height=HEIGHT))).unsqueeze(0)
-    depth = torch.from_numpy(transform.map(resize_nearest(triplet.depth, width=WIDTH, height=HEIGHT)))
+    depth = torch.from_numpy(transform.map(resize_nearest(triplet.depth, width=WIDTH, height=HEIGHT)).copy())
     # In a mirror the camera moves the other way round.
     mirror = np.diag([-1.0 if transform.flip else 1.0, 1.0, 1.0, 1.0])
     transforms = {

@@ -14,13 +14,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dataset.base import DenseDataset, Key
+from dataset.base import DenseDataset
 from dataset.experiment import open_dataset, training_use
 from dataset.loader import only_load, train_loader
 from dataset.reading import image_size, read_rgb
 from dataset.resize import resize_rgb
+from dataset.source import FileSource
 from utils.config.load import Experiment
 
+Keys = list[tuple[int, int]]  # (epoch, index)
 WARM_UP = 6  # batches of each worker, until it has all the memory it needs
 
 
@@ -43,16 +45,17 @@ def loader(experiment: Experiment, *, samples: int, repeats: int, workers: int) 
     config = experiment.config
     data = config.data.source
     dataset = open_dataset(experiment, training_use(config))
+    source = file_source(dataset)
     count = min(samples, len(dataset))
     batch = min(config.data.train_bs, count)
     decoding, loading = _in_turns(dataset, count // batch * batch, batch=batch, repeats=repeats)
     first = dataset.filename(0)
-    width, height = image_size(dataset.source.files.image_path(first), first)
+    width, height = image_size(source.files.image_path(first), first)
     result: dict[str, Any] = {
         "benchmark": "loader",
         "config": experiment.name,
         "dataset": data.dataset,
-        "maps": list(dataset.source.files.maps),
+        "maps": list(source.files.maps),
         "stored_size": [height, width],
         "size": list(dataset.transform.size),
         "batch": batch,
@@ -70,18 +73,27 @@ def loader(experiment: Experiment, *, samples: int, repeats: int, workers: int) 
     return result
 
 
+def file_source(dataset: DenseDataset) -> FileSource:
+    """Where a dataset of files gets its arrays."""
+    if not isinstance(dataset.source, FileSource):
+        raise TypeError(f"not a dataset of files: {dataset.source!r}")
+    return dataset.source
+
+
 def _in_turns(dataset: DenseDataset, count: int, *, batch: int, repeats: int) -> tuple[list[float], list[float]]:
     """Seconds per sample of decoding and of loading, a value for every batch of every repeat."""
 
-    def load(keys: list[Key]) -> None:
+    source = file_source(dataset)
+
+    def load(keys: Keys) -> None:
         for key in keys:
             dataset[key]
 
-    def decode(keys: list[Key]) -> None:
+    def decode(keys: Keys) -> None:
         for _, index in keys:
-            decode_sample(dataset, index)
+            decode_sample(source, index)
 
-    seconds: dict[Callable[[list[Key]], None], list[float]] = {decode: [], load: []}
+    seconds: dict[Callable[[Keys], None], list[float]] = {decode: [], load: []}
     for repeat in range(repeats + 1):
         for start in range(0, count, batch):
             keys = [(repeat, index) for index in range(start, start + batch)]
@@ -93,9 +105,8 @@ def _in_turns(dataset: DenseDataset, count: int, *, batch: int, repeats: int) ->
     return seconds[decode][uncounted:], seconds[load][uncounted:]
 
 
-def decode_sample(dataset: DenseDataset, index: int) -> None:
+def decode_sample(source: FileSource, index: int) -> None:
     """Read and decode the files of a sample, and resize its images, but do nothing more with them."""
-    source = dataset.source
     for item in source.items(index).values():
         if item.kind == "image":
             resize_rgb(read_rgb(item.files[0], item.name), width=source.width, height=source.height)

@@ -3,9 +3,8 @@
 import numpy as np
 
 from dataset.base import DenseDataset
-from dataset.build import build_transform, needed_maps
-from dataset.experiment import Datasets, DatasetUse, pose_sees_uncropped, target_use, training_use, validation_use
-from dataset.labels import label_set
+from dataset.build import DatasetUse, build_transform
+from dataset.experiment import Datasets, pose_sees_uncropped, target_use, training_use, validation_use
 from utils.config.schema import Config
 from utils.constants import MAX_DEPTH, MIN_DEPTH
 
@@ -65,16 +64,15 @@ def noise_dataset(config: Config, use: DatasetUse) -> DenseDataset:
     """Noise in place of one dataset, of which nothing needs to be on disk."""
     cfg = use.cfg
     source = NoiseSource(
-        maps=needed_maps(cfg, use.tasks, training=use.training),
+        maps=use.maps,
         width=cfg.width,
         height=cfg.height,
         n_classes=cfg.n_classes,
-        frames=tuple(cfg.frame_ids) if cfg.load_sequences and use.training else (),
+        frames=use.frames,
     )
     return DenseDataset(
         source=source,
-        labels=label_set(cfg.dataset, cfg.n_classes),
-        transform=build_transform(cfg, training=use.training),
+        transform=build_transform(use),
         seed=config.training.seed,
         num_scales=cfg.num_scales,
         uncropped_frames=use.training and pose_sees_uncropped(config),

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from dataset.build import build_dataset
+from dataset.build import DatasetUse, build_dataset
 from dataset.demo.classes import INDOOR, OUTDOOR
 from dataset.demo.formats import FORMATS
 from dataset.demo.scene import make_scene
+from dataset.labels import label_set
 from tests.helpers.dataset_files import config
 
 SETTINGS = {  # classes, size, a sample's name -> scene and camera step
@@ -28,9 +29,10 @@ def test_the_real_dataset_class_reads_what_the_camera_saw(name, split, scenes, r
     n_classes, size, place = SETTINGS[name]
     tasks = ("semseg", "depth") + (("normals", "edges") if name == "nyudv2" else ())
     cfg = config(name, request.getfixturevalue(f"demo_{name}"), n_classes, size)
-    data = build_dataset(cfg, split=split, tasks=tasks, training=False, seed=0)
+    data = build_dataset(DatasetUse(cfg=cfg, split=split, tasks=tasks, training=False), seed=0)
     real_names = [REAL_NAMES[name].get(demo, demo) for demo in (INDOOR if name == "nyudv2" else OUTDOOR)]
-    train_ids = [data.class_names.index(real) if real in data.class_names else 250 for real in real_names]
+    names = label_set(name, n_classes).names
+    train_ids = [names.index(real) if real in names else 250 for real in real_names]
     assert train_ids.count(250) == (name == "synthia")  # which ignores terrain
     places = [place(data.filename(index)) for index in range(len(data))]
     assert {scene for scene, _ in places} == scenes or name in ("synthia", "vkitti2")  # shuffled frame by frame

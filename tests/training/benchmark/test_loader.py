@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataset.build import build_dataset
+from dataset.build import DatasetUse, build_dataset
 from tests.helpers.dataset_files import config
 from tests.helpers.runs import few_threads, small_experiment
 from training.benchmark.loader import decode_sample, loader
@@ -40,9 +40,9 @@ def opened(monkeypatch):
 def test_decoding_opens_the_very_files_of_the_sample(name, options, request, opened):
     cfg = config(name, request.getfixturevalue(f"demo_{name}"), CLASSES[name], (64, 32), **options)
     tasks = SDNE if name == "nyudv2" else SDNE[:2]
-    dataset = build_dataset(cfg, split="train", tasks=tasks, training=True, seed=0)
+    dataset = build_dataset(DatasetUse(cfg=cfg, split="train", tasks=tasks, training=True), seed=0)
     opened.clear()
-    decode_sample(dataset, 1)
+    decode_sample(dataset.source, 1)
     decoded = dict(opened)
     opened.clear()
     dataset[1]

@@ -89,7 +89,7 @@ class DatasetConfig(Section):
     load_sequences: bool = Field(False, description="Load neighbouring video frames.")
     load_semantic_gt: bool = Field(True, description="Load segmentation labels.")
     only_sequences_with_segmentation: bool = Field(True, description="Train on labelled frames only (SDE).")
-    val_only_sequences_with_segmentation: bool = Field(True, description="Validate on labelled frames only (SDE).")
+    val_only_sequences_with_segmentation: bool = Field(True, description="No effect: validation takes labelled frames.")
     restrict_to_subset: SubsetConfig | None = Field(None, description="Which training images keep their labels.")
     load_labeled: bool = Field(True, description="Use the training images that keep their labels.")
     load_unlabeled: bool = Field(True, description="Use the training images that do not.")
