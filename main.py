@@ -23,25 +23,88 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="main.py",
         description="Train (default), --evaluate, --predict or --export-weights with a dense multi-task network.",
-        epilog="WEIGHTS is a file, in this project's or the published naming, or the folder of a run, whose cfg.yml "
-        "then takes the place of --config.",
+        epilog="WEIGHTS is a file, in this project's or the published naming, or the folder of a run: its best "
+        "weights, else its last, and its cfg.yml in place of --config. What is not found as given is looked for under "
+        "$MODELS. Exit status: 0 done, 1 a failure, 2 a mistake in command, config or data, 130 or 143 stopped by "
+        "Ctrl-C or SIGTERM after saving.",
     )
     parser.add_argument("--version", action=VersionAction, help="print the version and the commit, and exit")
     add_experiment_options(parser, config_required=False)
-    parser.add_argument("--project", default="DenseMTL", metavar="NAME", help="W&B project (default: %(default)s)")
-    parser.add_argument("-w", "--disable-wandb", action="store_true", help="do not use W&B")
-    parser.add_argument("-s", "--seed", type=int, help="training and dataset seed (default: the config's, 42)")
-    parser.add_argument("-d", "--debug", action="store_true", help="one step, one validation batch, nothing kept")
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: CUDA where there is one)")
-    action = parser.add_mutually_exclusive_group()
-    action.add_argument("--resume", action="store_true", help="continue the newest run of this experiment and seed")
-    action.add_argument("--evaluate", type=Path, metavar="WEIGHTS", help="benchmark weights on the validation split")
-    action.add_argument("--predict", nargs="+", metavar="INPUT", help="apply --weights to images, folders or globs")
-    action.add_argument("--export-weights", type=Path, metavar="FILE", help="write --weights for the published code")
-    parser.add_argument("--weights", type=Path, metavar="WEIGHTS", help="what to train from, predict with or export")
-    parser.add_argument("--weights-partial", action="store_true", help="training: --weights may have other tasks")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="with --predict: where the results go")
-    parser.add_argument("--raw", action="store_true", help="with --predict: also the network's output as <stem>.npz")
+
+    action = parser.add_argument_group("what to do (default: train)").add_mutually_exclusive_group()
+    action.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue the newest run of this dataset, config name and seed, in its folder, as if never stopped",
+    )
+    action.add_argument(
+        "--evaluate",
+        type=Path,
+        metavar="WEIGHTS",
+        help="measure weights on the validation split and write the figures to a folder of their own",
+    )
+    action.add_argument(
+        "--predict",
+        nargs="+",
+        metavar="INPUT",
+        help="apply --weights to your own images, folders of images or globs; needs no dataset",
+    )
+    action.add_argument(
+        "--export-weights",
+        type=Path,
+        metavar="FILE",
+        help="write --weights under the published names, for the paper's own code",
+    )
+
+    weights = parser.add_argument_group("weights")
+    weights.add_argument(
+        "--weights",
+        type=Path,
+        metavar="WEIGHTS",
+        help="what to predict with or export; in training, where to start from in place of the pretrained encoder: "
+        "prediction layers of another number of classes start untrained (default: setup.model.pretrain of the config)",
+    )
+    weights.add_argument(
+        "--weights-partial",
+        action="store_true",
+        help="in training: the tasks of --weights may be others; what both have is loaded, the rest is listed "
+        "(default: refused, as it is most often a mistake)",
+    )
+
+    output = parser.add_argument_group("output")
+    output.add_argument("--output", type=Path, metavar="DIR", help="where --predict writes; required with it")
+    output.add_argument(
+        "--raw",
+        action="store_true",
+        help="with --predict: also the network's own numbers, <stem>.npz (default: pictures and maps only)",
+    )
+    output.add_argument(
+        "--project", default="DenseMTL", metavar="NAME", help="project on Weights & Biases (default: %(default)s)"
+    )
+    output.add_argument(
+        "-w",
+        "--disable-wandb",
+        action="store_true",
+        help="do not use Weights & Biases (default: used, offline without a network or login); the terminal and the "
+        "files of the run folder have everything all the same",
+    )
+
+    run = parser.add_argument_group("run")
+    run.add_argument(
+        "-s",
+        "--seed",
+        type=int,
+        help="seed of training and of the dataset's splits, for runs to compare (default: the config's, else 42)",
+    )
+    run.add_argument(
+        "--device", metavar="NAME", help="cpu, cuda, cuda:1, ... (default: CUDA where there is one, else the CPU)"
+    )
+    run.add_argument(
+        "-d",
+        "--debug",
+        action="store_true",
+        help="one training step and one validation batch, nothing kept: finds mistakes before a long run does",
+    )
     return parser
 
 

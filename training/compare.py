@@ -114,11 +114,16 @@ def _difference(name: str, runs: Mapping[str, Headlines], first: Mapping[str, He
     return f"{_mean(gains, sign='+')}, {better} of {len(gains)} better"
 
 
-def main() -> int:
-    """The command; returns its exit status."""
+def build_parser() -> argparse.ArgumentParser:
+    """Every command-line option, with its help."""
     parser = argparse.ArgumentParser(prog="python -m training.compare", description=__doc__.split("\n\n")[0])
     parser.add_argument("experiments", nargs="+", metavar="LABEL=FOLDER", help="where the runs of an experiment lie")
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    """The command; returns its exit status."""
+    arguments = build_parser().parse_args()
     return run_command(lambda: print(comparison(dict(map(read_runs, arguments.experiments)))))
 
 

@@ -73,12 +73,17 @@ def run(arguments: argparse.Namespace) -> None:
     print(means_table(columns))
 
 
-def main() -> int:
-    """The command; returns its exit status."""
+def build_parser() -> argparse.ArgumentParser:
+    """Every command-line option, with its help."""
     parser = argparse.ArgumentParser(prog="python -m training.trivial", description=__doc__.split("\n\n")[0])
     add_experiment_options(parser)
     parser.add_argument("--metrics", type=Path, help="metrics.json of a model to compare with")
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    """Command line; gives the exit status."""
+    arguments = build_parser().parse_args()
     return run_command(lambda: run(arguments))
 
 

@@ -20,7 +20,8 @@ def _size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Every command-line option, with its help."""
     parser = argparse.ArgumentParser(
         prog="python -m dataset.demo",
         description="Writes small synthetic datasets with exact geometry, in the file formats of the real ones.",
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     return run_command(lambda: run(options))
 
 

@@ -10,22 +10,31 @@ from utils.config.load import Experiment, Purpose, load_experiment
 
 def add_experiment_options(parser: argparse.ArgumentParser, *, config_required: bool = True) -> None:
     """Add --config, --base, --env-config and --set."""
-    parser.add_argument("--config", type=Path, required=config_required, metavar="FILE", help="experiment file (YAML)")
-    parser.add_argument("--base", type=Path, metavar="FILE", help="file whose sections --config replaces")
-    parser.add_argument(
-        "--env-config",
-        type=Path,
-        default=ENV_CONFIG,
-        metavar="FILE",
-        help="constants for $ENV:NAME in configs (default: %(default)s)",
+    group = parser.add_argument_group("experiment")
+    needed = "required" if config_required else "required, unless WEIGHTS is the folder of a run"
+    group.add_argument(
+        "--config", type=Path, required=config_required, metavar="FILE", help=f"the experiment, a YAML file ({needed})"
     )
-    parser.add_argument(
+    group.add_argument(
+        "--base",
+        type=Path,
+        metavar="FILE",
+        help="what experiments of a dataset share: counts where --config lacks a section (default: none)",
+    )
+    group.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
         dest="overrides",
-        help="override one key of the merged config, e.g. --set data.train_bs=4 (repeatable)",
+        help="override one key of the merged config, e.g. --set data.train_bs=4; repeatable, wins over both files",
+    )
+    group.add_argument(
+        "--env-config",
+        type=Path,
+        default=ENV_CONFIG,
+        metavar="FILE",
+        help="folders for $ENV:NAME in configs; variables of the shell win (default: configs/env_config.yml)",
     )
 
 

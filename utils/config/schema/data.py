@@ -93,7 +93,7 @@ class DatasetConfig(Section):
     restrict_to_subset: SubsetConfig | None = Field(None, description="Which training images keep their labels.")
     load_labeled: bool = Field(True, description="Use the training images that keep their labels.")
     load_unlabeled: bool = Field(True, description="Use the training images that do not.")
-    num_val_samples: PositiveInt | None = Field(None, description="Validate on the first n images; default: all.")
+    num_val_samples: PositiveInt | None = Field(None, description="Validate on so many, evenly spaced; default: all.")
     val_split: str = Field("val", description="Split that validates.")
     variations: list[str] = Field(["15-deg-left"], description="vkitti2: variations of every scene.")
     split_by: Literal["frame", "scene"] = Field("frame", description="vkitti2: the unit of the random split.")
