@@ -37,14 +37,9 @@ def setup_console(*, quiet: bool = False) -> None:
 
 def progress_bar(*, total: int, description: str, initial: int = 0, unit: str = "it", show: bool = True) -> tqdm:
     """A progress bar on stderr, drawn only on a terminal so that log files stay readable."""
+    hidden = not (show and sys.stderr.isatty())
     return tqdm(
-        total=total,
-        initial=initial,
-        desc=description,
-        unit=unit,
-        dynamic_ncols=True,
-        leave=False,
-        disable=not (show and sys.stderr.isatty()),
+        total=total, initial=initial, desc=description, unit=unit, dynamic_ncols=True, leave=False, disable=hidden
     )
 
 
