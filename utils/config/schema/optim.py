@@ -100,7 +100,5 @@ class CosineScheduler(Section):
     kwargs: HorizonKwargs = Field(HorizonKwargs(), description="Its options.")
 
 
-SchedulerConfig = Annotated[
-    ConstantScheduler | StepScheduler | MultiStepScheduler | PolyScheduler | CosineScheduler,
-    Field(discriminator="name"),
-]
+_Scheduler = ConstantScheduler | StepScheduler | MultiStepScheduler | PolyScheduler | CosineScheduler
+SchedulerConfig = Annotated[_Scheduler, Field(discriminator="name")]
