@@ -54,7 +54,10 @@ def resize(maps: Tensor, size: tuple[int, int], *, align_corners: bool = True) -
 
 
 def unproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
-    """Points [B, 3, H, W] in the camera frame of depth [B, 1, H, W] along z, both metres; intrinsics [B, 3, 3]."""
+    """The points [B, 3, H, W] of the pixels, metres in the camera frame.
+
+    `depth` [B, 1, H, W] is in metres along z, `intrinsics` [B, 3, 3] are those of an image of this size.
+    """
     u, v = _pixel_grid(depth)
     fx, fy, u0, v0 = (value.view(-1, 1, 1, 1) for value in _camera(intrinsics))
     x = (u - u0) / fx  # [B, 1, 1, W]
@@ -183,7 +186,8 @@ def warp(image: Tensor, depth: Tensor, intrinsics: Tensor, transform: Tensor) ->
     u, v = project(depth, intrinsics, transform)
     # With align_corners=True -1 and 1 are the centres of the first and the last pixel.
     grid = torch.cat([u * (2 / max(width - 1, 1)) - 1, v * (2 / max(height - 1, 1)) - 1], dim=1)
-    return F.grid_sample(image, grid.permute(0, 2, 3, 1), padding_mode="border", align_corners=True)
+    grid = grid.permute(0, 2, 3, 1)  # [B, H, W, 2]
+    return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 
 def _pixel_grid(depth: Tensor) -> tuple[Tensor, Tensor]:

@@ -107,13 +107,8 @@ def _value(kind: Any, metadata: Any = ()) -> str:
     if is_section(kind):
         return "table below"
     known = [datum for given in metadata for datum in (given.metadata if isinstance(given, FieldInfo) else [given])]
-    bounds = [
-        f"{word} {getattr(datum, name):g}"
-        for name, word in BOUNDS.items()
-        for datum in known
-        if getattr(datum, name, None) is not None
-    ]
-    return " ".join([TYPES[kind], *bounds])
+    limits = {name: getattr(datum, name) for datum in known for name in BOUNDS if hasattr(datum, name)}
+    return " ".join([TYPES[kind], *(f"{word} {limits[name]:g}" for name, word in BOUNDS.items() if name in limits)])
 
 
 def main() -> None:

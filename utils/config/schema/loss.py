@@ -155,7 +155,7 @@ TASKS: dict[TaskName, TaskFacts] = {
 
 class MultiTaskKwargs(Section):
     baselines: dict[TaskName, PositiveFloat] | None = Field(None, description="Score of each task; semseg, edges in %.")
-    gammas: dict[TaskName, Literal[0, 1]] | None = Field(None, description="No effect; 1 where lower is better.")
+    gammas: dict[TaskName, Literal[0, 1]] | None = Field(None, description="1 where lower is better. No effect.")
 
 
 class LossConfig(Section):

@@ -62,7 +62,7 @@ class PoseConfig(Section):
 class ModelConfig(Section):
     backbone: Backbone = Field("resnet101", description="The encoder.")
     use_dilation: Dilation | None = Field(
-        None, description="Stages dilated, not strided; default: the last if possible."
+        None, description="Stages dilated instead of strided; default: the last, where the backbone has that."
     )
     pretrain: str = Field("imnet", description="Weights to start from: imnet, a file, an archive, none (or null).")
     feature_dist: bool = Field(False, description="SDE: stay near the ImageNet features.")
