@@ -12,8 +12,7 @@ from models.decoder import Decoder
 from models.distillation import distillation
 from models.encoder import Encoder
 from models.network import MultiTaskNetwork, Predictions
-
-EXCHANGE_LEVEL = 2  # the last decoder level before the exchange
+from utils.constants import THREE_WAYS_LEVEL
 
 
 class ThreeWays(MultiTaskNetwork[Decoder]):
@@ -21,12 +20,12 @@ class ThreeWays(MultiTaskNetwork[Decoder]):
 
     Args:
         backbone: the encoder.
-        heads: decoder of each task, in the order of the tasks; all of the same depth, and width at `EXCHANGE_LEVEL`.
+        heads: decoder of each task, in the order of the tasks; all of the same depth, and width at `THREE_WAYS_LEVEL`.
     """
 
     def __init__(self, *, backbone: Encoder, heads: Mapping[str, Decoder]) -> None:
         tasks, first = tuple(heads), next(iter(heads.values()))
-        exchange = distillation(tasks=tasks, targets=tasks, channels=first.num_ch_dec[EXCHANGE_LEVEL])
+        exchange = distillation(tasks=tasks, targets=tasks, channels=first.num_ch_dec[THREE_WAYS_LEVEL])
         super().__init__(backbone=backbone, heads=heads, exchanges={"0": exchange})
 
     def decode(self, features: Sequence[Tensor], size: Sequence[int]) -> Predictions:
@@ -35,7 +34,7 @@ class ThreeWays(MultiTaskNetwork[Decoder]):
 
         # Task decoders, first section
         for task, head in self.heads.items():
-            before = [level for level in head.level_order if level >= EXCHANGE_LEVEL]
+            before = [level for level in head.level_order if level >= THREE_WAYS_LEVEL]
             x[task], predictions[task] = head.run(features[-1], features, before)  # [B,C,h,w]
 
         # Distillation
@@ -43,6 +42,6 @@ class ThreeWays(MultiTaskNetwork[Decoder]):
 
         # Task decoders, second section
         for task, head in self.heads.items():
-            after = [level for level in head.level_order if level < EXCHANGE_LEVEL]
+            after = [level for level in head.level_order if level < THREE_WAYS_LEVEL]
             predictions[task].update(head.run(x[task], features, after)[1])
         return predictions

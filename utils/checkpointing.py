@@ -5,8 +5,7 @@ a step: training with and without it is the same.
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +17,9 @@ def run_checkpointed(module: nn.Module, *inputs: Tensor | None) -> Tensor:
     """`module(*inputs)`, storing only the inputs for the backward pass; without gradients a plain call."""
     if not torch.is_grad_enabled():
         return module(*inputs)
-    return checkpoint(module, *inputs, use_reentrant=False, context_fn=partial(_contexts, module))
-
-
-def _contexts(module: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
-    """Those of the first and of the second run."""
-    return nullcontext(), _statistics_kept(module)
+    return checkpoint(
+        module, *inputs, use_reentrant=False, context_fn=lambda: (nullcontext(), _statistics_kept(module))
+    )
 
 
 @contextmanager

@@ -19,9 +19,7 @@ def _say(message: str) -> None:
 def run_command(command: Callable[[], int | None], *, say: Callable[[str], None] = _say) -> int:
     """Run a command; returns its exit status: 0 done, 2 the user's mistake, 1 a failure, 128 + n stopped by signal n.
 
-    Args:
-        command: May return an exit status itself.
-        say: Takes the message of an error that ends the command; default: to stderr.
+    `command` may return a status itself; `say` takes the message of an error that ends it.
     """
     try:
         return command() or 0

@@ -10,41 +10,27 @@ LOGGER = logging.getLogger("densemtl")
 
 
 class _AboveTheBar(logging.Handler):
-    """Writes each line above a running progress bar instead of through it."""
+    """Writes each line above a running progress bar instead of through it, led by its level from warnings on."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stdout)
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        tqdm.write(level + self.format(record), file=sys.stdout)
         sys.stdout.flush()
-
-
-class _Formatter(logging.Formatter):
-    """Plain lines; warnings and errors start with their level."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        message = super().format(record)
-        return message if record.levelno <= logging.INFO else f"{record.levelname.lower()}: {message}"
 
 
 def setup_console(*, quiet: bool = False) -> None:
     """Send the project's log lines to stdout; `quiet` (processes other than the first) keeps errors only."""
     LOGGER.handlers.clear()
-    handler = _AboveTheBar()
-    handler.setFormatter(_Formatter())
-    LOGGER.addHandler(handler)
+    LOGGER.addHandler(_AboveTheBar())
     LOGGER.setLevel(logging.ERROR if quiet else logging.INFO)
     LOGGER.propagate = False
 
 
 def progress_bar(*, total: int, description: str, initial: int = 0, unit: str = "it", show: bool = True) -> tqdm:
     """A progress bar on stderr, drawn only on a terminal so that log files stay readable."""
+    hidden = not (show and sys.stderr.isatty())
     return tqdm(
-        total=total,
-        initial=initial,
-        desc=description,
-        unit=unit,
-        dynamic_ncols=True,
-        leave=False,
-        disable=not (show and sys.stderr.isatty()),
+        total=total, initial=initial, desc=description, unit=unit, dynamic_ncols=True, leave=False, disable=hidden
     )
 
 

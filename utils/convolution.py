@@ -16,12 +16,7 @@ OWN_GRADIENT = torch.backends.cpu.get_cpu_capability() == "AVX2"
 
 
 class Conv2d(nn.Conv2d):
-    """`nn.Conv2d` of stride 1 without dilation or groups, by `convolve`; weights and names are the same.
-
-    Args:
-        kernel_size: side of the kernel.
-        padding: zeros added on each side.
-    """
+    """`nn.Conv2d` of stride 1 without dilation or groups, by `convolve`; weights and names are the same."""
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, *, padding: int = 0, bias: bool = True
@@ -37,14 +32,7 @@ class Conv2d(nn.Conv2d):
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, padding: int = 0) -> Tensor:
     """`F.conv2d` of stride 1, equal up to rounding in the gradients of weight and bias, in everything else to the bit.
 
-    Args:
-        x: [B,C,h,w].
-        weight: [C_out,C,k,k].
-        bias: [C_out].
-        padding: zeros added on each side.
-
-    Returns:
-        [B,C_out,h+2*padding-k+1,w+2*padding-k+1].
+    x [B,C,h,w], weight [C_out,C,k,k], bias [C_out] -> [B,C_out,h+2*padding-k+1,w+2*padding-k+1], padded with zeros.
     """
     learns = weight.requires_grad and torch.is_grad_enabled()
     in_float32 = x.dtype is torch.float32 and not torch.is_autocast_enabled("cpu")
@@ -65,9 +53,9 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None, None]:
         x, weight = ctx.saved_tensors
         wants_x, _, wants_bias, _ = ctx.needs_input_grad
-        pad = [ctx.padding] * 2
         of_x = None
         if wants_x:
+            pad = [ctx.padding] * 2
             of_x, _, _ = torch.ops.aten.convolution_backward(
                 grad, x, weight, None, [1, 1], pad, [1, 1], False, [0, 0], 1, [True, False, False]
             )

@@ -2,15 +2,10 @@
 
 
 class CommandError(Exception):
-    """Base of the exceptions below.
+    """Base of the exceptions below."""
 
-    Attributes:
-        status: Exit status of the command.
-        label: Start of its message.
-    """
-
-    status = 1
-    label = ""
+    status = 1  # exit status of the command
+    label = ""  # start of its message
 
 
 class UserError(CommandError):

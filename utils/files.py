@@ -29,10 +29,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, durable
                 os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror}); check that its folder exists and may be written to, and "
-            "that there is space left"
-        ) from error
+        advice = "check that its folder exists and may be written to, and that there is space left"
+        raise UserError(f"{path}: cannot be written ({error.strerror}); {advice}") from error
     finally:
         with suppress(OSError):  # already moved into place, or never created
             temporary.unlink()
@@ -61,18 +59,12 @@ def save_json(path: Path, value: Any) -> None:
 
 
 def make_folder(path: Path, *, config_key: str) -> Path:
-    """Create a folder.
-
-    Raises:
-        FileExistsError: It exists.
-        UserError: It cannot be created; names the config key that leads there.
-    """
+    """Create a folder; a `FileExistsError` if it exists, else a `UserError` that names the config key."""
     try:
         path.mkdir(parents=True)
     except FileExistsError:
         raise
     except OSError as error:
-        raise UserError(
-            f"{path}: cannot be created ({error.strerror}); choose a writable folder with LOG_DIR or {config_key}"
-        ) from error
+        advice = f"choose a writable folder with LOG_DIR or {config_key}"
+        raise UserError(f"{path}: cannot be created ({error.strerror}); {advice}") from error
     return path

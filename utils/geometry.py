@@ -54,14 +54,9 @@ def resize(maps: Tensor, size: tuple[int, int], *, align_corners: bool = True) -
 
 
 def unproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
-    """The points of the pixels, in the camera frame.
+    """The points [B, 3, H, W] of the pixels, metres in the camera frame.
 
-    Args:
-        depth: [B, 1, H, W] metres along z.
-        intrinsics: [B, 3, 3], of an image of this size.
-
-    Returns:
-        [B, 3, H, W] metres.
+    `depth` [B, 1, H, W] is in metres along z, `intrinsics` [B, 3, 3] are those of an image of this size.
     """
     u, v = _pixel_grid(depth)
     fx, fy, u0, v0 = (value.view(-1, 1, 1, 1) for value in _camera(intrinsics))
@@ -94,20 +89,18 @@ def normals_from_depth(depth: Tensor, mask: Tensor, intrinsics: Tensor) -> tuple
     points = unproject(torch.where(mask, depth, 0.0), intrinsics)
     centre = points[..., 1:-1, 1:-1]
 
-    def towards(step: tuple[int, int]) -> Tensor:
-        """Vectors from every inner point to its neighbour one (row, column) step away, [B, 3, H-2, W-2]."""
-        row, column = step
+    def towards(row: int, column: int) -> Tensor:
+        """Vectors from every inner point to its neighbour one step away, [B, 3, H-2, W-2]."""
         return points[..., 1 + row : height - 1 + row, 1 + column : width - 1 + column] - centre
 
-    x, y, z = _add_cross_products([(towards(first), towards(second)) for first, second in _BASES])
+    x, y, z = _add_cross_products([(towards(*first), towards(*second)) for first, second in _BASES])
     # The products shrink with the square of a pixel's size, 1e-13 for near points: no larger epsilon would do.
     length = (x * x + y * y + z * z).clamp(min=1e-36).sqrt()
     normals = torch.stack([x / length, y / length, z.abs() / length], dim=1)  # [B, 3, H-2, W-2]
 
     rows = mask[..., :-2, :] & mask[..., 1:-1, :] & mask[..., 2:, :]
     inner = rows[..., :-2] & rows[..., 1:-1] & rows[..., 2:]  # [B, 1, H-2, W-2], whole 3x3 measured
-    frame = (1, 1, 1, 1)
-    return F.pad(torch.where(inner, normals, 0.0), frame), F.pad(inner, frame, value=False)
+    return F.pad(torch.where(inner, normals, 0.0), [1] * 4), F.pad(inner, [1] * 4, value=False)
 
 
 def _add_cross_products(pairs: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
@@ -148,22 +141,15 @@ def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
 
 
 def rigid_transform(axis_angle: Tensor, translation: Tensor, invert: bool) -> Tensor:
-    """Matrices [B, 4, 4] that rotate, then translate; or their inverses.
-
-    Args:
-        axis_angle: [B, 3] radians.
-        translation: [B, 3] metres.
-        invert: Whether to return the inverse: translate back, then rotate back.
-    """
+    """Matrices [B, 4, 4] that rotate by [B, 3] radians, then translate by [B, 3] metres; or their inverses."""
     rotation = axis_angle_to_matrix(axis_angle)
     shift = translation.unsqueeze(2)  # [B, 3, 1]
     if invert:
         rotation = rotation.transpose(1, 2)
         shift = -_product(rotation, shift)
-    upper = torch.cat([rotation, shift], dim=2)  # [B, 3, 4]
-    bottom = torch.zeros_like(upper[:, :1])
-    bottom[:, :, 3] = 1
-    return torch.cat([upper, bottom], dim=1)
+    matrix = F.pad(torch.cat([rotation, shift], dim=2), (0, 0, 0, 1))  # [B, 4, 4] with a bottom row of zeros
+    matrix[:, 3, 3] = 1
+    return matrix
 
 
 def project(depth: Tensor, intrinsics: Tensor, transform: Tensor) -> tuple[Tensor, Tensor]:
@@ -192,16 +178,9 @@ def project(depth: Tensor, intrinsics: Tensor, transform: Tensor) -> tuple[Tenso
 
 
 def warp(image: Tensor, depth: Tensor, intrinsics: Tensor, transform: Tensor) -> Tensor:
-    """The target view in the colours of the source view; bilinear, with the borders repeated outward.
+    """The target view [B, C, H, W] in the colours of `image`, the source view [B, C, H, W]; the rest as in `project`.
 
-    Args:
-        image: [B, C, H, W], the source view.
-        depth: [B, 1, H, W] metres, of the target view.
-        intrinsics: [B, 3, 3], of both views.
-        transform: [B, 4, 4], from points of the target camera to points of the source camera.
-
-    Returns:
-        [B, C, H, W], differentiable by image, depth and transform.
+    Bilinear, with the borders repeated outward; differentiable by image, depth and transform.
     """
     height, width = image.shape[-2:]
     u, v = project(depth, intrinsics, transform)
@@ -213,10 +192,8 @@ def warp(image: Tensor, depth: Tensor, intrinsics: Tensor, transform: Tensor) ->
 
 def _pixel_grid(depth: Tensor) -> tuple[Tensor, Tensor]:
     """Columns u [1, 1, 1, W] and rows v [1, 1, H, 1] of a map's pixels."""
-    height, width = depth.shape[-2:]
-    u = torch.arange(width, dtype=depth.dtype, device=depth.device).view(1, 1, 1, width)
-    v = torch.arange(height, dtype=depth.dtype, device=depth.device).view(1, 1, height, 1)
-    return u, v
+    v, u = (torch.arange(length, dtype=depth.dtype, device=depth.device) for length in depth.shape[-2:])
+    return u.view(1, 1, 1, -1), v.view(1, 1, -1, 1)
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:

@@ -39,8 +39,7 @@ def color_semseg(train_ids: np.ndarray, colors: np.ndarray) -> np.ndarray:
 
 def color_edges(edges: np.ndarray) -> np.ndarray:
     """Edge probability [H, W] (0..1, or 0/1) as grey: black no edge, white an edge."""
-    grey = _to_uint8(np.asarray(edges, dtype=np.float32) * 255)
-    return np.repeat(grey[..., None], 3, axis=2)  # [H, W, 3]
+    return np.repeat(_to_uint8(np.asarray(edges, dtype=np.float32) * 255)[..., None], 3, axis=2)  # [H, W, 3]
 
 
 def color_normals(normals: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
@@ -76,10 +75,8 @@ def color_depth(
     The scale is logarithmic: equal ratios of depth look alike. Linear metres would leave the near half one colour,
     inverse depth the far half.
 
-    Args:
-        depth: metres; not measured where not positive or not finite.
-        limits: (near, far), beyond which colours end; default `depth_limits` of this map.
-        valid: bool [H, W], further pixels to leave out.
+    Not measured is what is not positive, not finite or not `valid` [H, W]. Colours end at `limits` (near, far); default
+    `depth_limits` of this map.
     """
     known = _measured(depth, valid)
     near, far = limits or depth_limits(depth, valid)
@@ -114,9 +111,7 @@ def panel(rows: Sequence[Sequence[Captioned]], titles: Sequence[str] = ()) -> np
     first (a coarser scale, say) are drawn at its size. The size of the result does not depend on the texts, so that the
     frames of a video give panels of one size.
 
-    Args:
-        rows: (caption, picture uint8 RGB [h, w, 3]) pairs, at least one picture; rows may differ in length.
-        titles: a heading above each row, or none at all.
+    Rows hold at least one picture and may differ in length; `titles` has a heading above each row, or none at all.
     """
     height, width = next(picture.shape[:2] for row in rows for _, picture in row)
     drawn_width = min(width * -(-MIN_WIDTH // width), MAX_WIDTH)  # enlarged by whole factors
@@ -141,13 +136,8 @@ def panel(rows: Sequence[Sequence[Captioned]], titles: Sequence[str] = ()) -> np
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
-    """Write a picture (uint8 RGB [H, W, 3]) or a map (uint8 or uint16 [H, W]), completely or not at all.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    is_picture = picture.ndim == 3
-    _, encoded = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]) if is_picture else picture)  # BGR
+    """Write a picture (uint8 RGB [H, W, 3]) or a map (uint8, uint16 [H, W]); raises what `write_atomically` does."""
+    _, encoded = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]) if picture.ndim == 3 else picture)  # BGR
     write_atomically(path, lambda file: file.write(encoded.tobytes()), durable=False)
 
 

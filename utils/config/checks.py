@@ -13,12 +13,7 @@ from utils.config.schema.loss import Photometric
 
 
 def crosscheck(config: Config, *, trains: bool) -> list[Problem]:
-    """All mistakes between the sections of a config.
-
-    Args:
-        config: a config whose sections are each valid.
-        trains: whether the run trains; some mistakes matter to training only.
-    """
+    """All mistakes between the sections of a config; some matter only to a run that `trains`."""
     checks = [*NETWORK_CHECKS, _datasets, _image_sizes, _video, _adaptation, *([_batch_of_one] if trains else [])]
     return [(tuple(key.split(".")), message) for check in checks for key, message in check(config)]
 
@@ -86,18 +81,13 @@ def _video(config: Config) -> Iterator[Mistake]:
 
 def _frame_lists(config: Config) -> Iterator[Mistake]:
     """The loss warps frames whose motion the pose network predicts from frames that are loaded."""
-    loaded, loss, pose = (
-        config.data.source.frame_ids,
-        config.setup.loss.tasks.get("disp"),
-        config.setup.model.pose_kwargs,
-    )
+    loaded, pose = config.data.source.frame_ids, config.setup.model.pose_kwargs
+    loss = config.setup.loss.tasks.get("disp")
     pose_key, loss_key = "setup.model.pose_kwargs.frame_ids", "setup.loss.tasks.disp.kwargs.frame_ids"
     posed = (pose and pose.frame_ids) or loaded
     warped = (isinstance(loss, Photometric) and loss.kwargs.frame_ids) or loaded
-    unknown = {
-        key: [frame for frame in frames if frame not in loaded]
-        for key, frames in ((pose_key, posed), (loss_key, warped))
-    }
+    lists = {pose_key: posed, loss_key: warped}
+    unknown = {key: [frame for frame in frames if frame not in loaded] for key, frames in lists.items()}
     for key, missing in unknown.items():
         if missing:
             yield key, f"the frames {missing} are not among data.frame_ids {loaded}"

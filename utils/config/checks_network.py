@@ -9,9 +9,9 @@ from utils.config.schema.data import DATASETS
 from utils.config.schema.loss import TASKS
 from utils.config.schema.setup import UNDILATED, TaskConfig
 from utils.config.schema.types import TaskName
+from utils.constants import THREE_WAYS_LEVEL
 
 Mistake = tuple[str, str]  # dotted key, and what is wrong there
-_THREE_WAYS_STAGE = 2  # level after which the decoders of `padnet+` exchange features
 _TASKS = "setup.model.tasks"
 _LOSS = "setup.loss"
 
@@ -89,7 +89,7 @@ def _decoder_sections(config: Config) -> Iterator[Mistake]:
         return
     depths = {task: head.kwargs.n_upconv for task, head in heads.items()}
     top = max(depths.values())
-    stages = [_THREE_WAYS_STAGE]
+    stages = [THREE_WAYS_LEVEL]
     if setup.method == "ours-cxatt":
         sections = [[level for level in section if level <= top] for section in exchange.enc_layers]
         levels = list(range(top, -1, -1))
@@ -131,7 +131,9 @@ def _losses(config: Config) -> Iterator[Mistake]:
     setup, data = config.setup, config.data.source
     for task, loss in setup.loss.tasks.items():
         path, kwargs = f"{_LOSS}.tasks.{task}", loss.kwargs
-        fitting = _fitting_losses(task, data.dataset)
+        fitting = TASKS[task].losses
+        if task == "normals":  # derived from depth where they are not stored
+            fitting = ("gt_normals",) if task in DATASETS[data.dataset].stored else ("normals",)
         if loss.loss not in fitting:
             where = f" on {data.dataset}" if task == "normals" else ""
             yield f"{path}.loss", f"the loss of {task}{where} is {' or '.join(fitting)}, got {loss.loss}"
@@ -151,12 +153,6 @@ def _losses(config: Config) -> Iterator[Mistake]:
             # Smoothness is weighted as if scale k were 1 / 2^k of the image; PAD-Net's scale 2 is coarser.
             message = "the first of PAD-Net's predictions, scale 2, is too coarse for depth from video: must be [0]"
             yield path, f"{message}, got {kwargs.scales}"
-
-
-def _fitting_losses(task: TaskName, dataset: str) -> tuple[str, ...]:
-    if task == "normals":  # derived from depth where they are not stored
-        return ("gt_normals",) if task in DATASETS[dataset].stored else ("normals",)
-    return TASKS[task].losses
 
 
 def _video_task(config: Config) -> Iterator[Mistake]:

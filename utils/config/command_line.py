@@ -12,30 +12,14 @@ def add_experiment_options(parser: argparse.ArgumentParser, *, config_required: 
     """Add --config, --base, --env-config and --set."""
     group = parser.add_argument_group("experiment")
     needed = "required" if config_required else "required, unless WEIGHTS is the folder of a run"
-    group.add_argument(
-        "--config", type=Path, required=config_required, metavar="FILE", help=f"the experiment, a YAML file ({needed})"
-    )
-    group.add_argument(
-        "--base",
-        type=Path,
-        metavar="FILE",
-        help="what experiments of a dataset share: counts where --config lacks a section (default: none)",
-    )
-    group.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="override one key of the merged config, e.g. --set data.train_bs=4; repeatable, wins over both files",
-    )
-    group.add_argument(
-        "--env-config",
-        type=Path,
-        default=ENV_CONFIG,
-        metavar="FILE",
-        help="folders for $ENV:NAME in configs; variables of the shell win (default: configs/env_config.yml)",
-    )
+    config = f"the experiment, a YAML file ({needed})"
+    base = "what experiments of a dataset share: counts where --config lacks a section (default: none)"
+    override = "override one key of the merged config, e.g. --set data.train_bs=4; repeatable, wins over both files"
+    folders = "folders for $ENV:NAME in configs; variables of the shell win (default: configs/env_config.yml)"
+    group.add_argument("--config", type=Path, required=config_required, metavar="FILE", help=config)
+    group.add_argument("--base", type=Path, metavar="FILE", help=base)
+    group.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help=override)
+    group.add_argument("--env-config", type=Path, default=ENV_CONFIG, metavar="FILE", help=folders)
 
 
 def chosen_experiment(
@@ -45,10 +29,11 @@ def chosen_experiment(
 
     The other arguments and errors are those of `load_experiment`.
     """
+    overrides = [*options.overrides, *overrides]
     return load_experiment(
         options.config,
         base=options.base,
-        overrides=[*options.overrides, *overrides],
+        overrides=overrides,
         env_config=options.env_config,
         seed=seed,
         purpose=purpose,

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,7 @@ _HOME = re.compile(r"\$HOME\b|\$\{HOME\}")
 
 def _expand(text: str) -> str:
     """`~` at the start and `$HOME` anywhere become the home directory."""
-    home = os.path.expanduser("~")
-    return _HOME.sub(lambda _: home, os.path.expanduser(text))
+    return _HOME.sub(lambda _: os.path.expanduser("~"), os.path.expanduser(text))
 
 
 def export_constants(env_config: Path) -> None:
@@ -41,14 +40,8 @@ def export_constants(env_config: Path) -> None:
 def resolve(tree: Any, env_config: Path | None, is_needed: Callable[[KeyPath], bool]) -> tuple[Any, list[Problem]]:
     """Fill in every `$ENV:NAME` of a config from `os.environ` and expand `~` and `$HOME`.
 
-    Args:
-        tree: the config: mappings, lists and values.
-        env_config: the environment file, named in the messages, if there is one.
-        is_needed: whether the run needs the value at a key path; where it does not, a string with an undefined
-            variable stays as it is.
-
-    Returns:
-        The resolved config (a new tree) and one problem for each undefined variable the run needs.
+    Returns a new tree and one problem, which names `env_config`, for each undefined variable the run needs. Where
+    `is_needed` says no to a key path, a string with an undefined variable stays as it is.
     """
     problems: list[Problem] = []
 
@@ -59,7 +52,8 @@ def resolve(tree: Any, env_config: Path | None, is_needed: Callable[[KeyPath], b
             return [visit(value, (*path, index)) for index, value in enumerate(node)]
         if not isinstance(node, str):
             return node
-        undefined = list(_undefined(node))
+        names = [match[1] or "" for match in _REFERENCE.finditer(node)]  # "": `$ENV:` without a name
+        undefined = [name for name in names if not os.environ.get(name)]
         if not undefined:
             return _expand(_REFERENCE.sub(lambda match: os.environ[match[1]], node))
         if is_needed(path):
@@ -67,12 +61,6 @@ def resolve(tree: Any, env_config: Path | None, is_needed: Callable[[KeyPath], b
         return node
 
     return visit(tree, ()), problems
-
-
-def _undefined(text: str) -> Iterator[str]:
-    """Names in `text` without a value; an empty one stands for `$ENV:` without a name."""
-    names = (match[1] or "" for match in _REFERENCE.finditer(text))
-    return (name for name in names if not os.environ.get(name))
 
 
 def _how_to_define(name: str, text: str, env_config: Path | None) -> str:

@@ -27,19 +27,12 @@ Purpose = Literal["train", "evaluate", "predict", "prepare"]
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment, ready to run.
-
-    Attributes:
-        config: the typed and checked config.
-        raw: the same as plain mappings and lists, merged and resolved, in the order written: the content of `cfg.yml`.
-        name: name of the experiment file without suffix; for a run folder's `cfg.yml`, the name of that run's.
-        arguments: the command line that loads it again, except for seeds.
-    """
+    """One experiment, ready to run."""
 
     config: Config
-    raw: dict[str, Any]
-    name: str
-    arguments: tuple[str, ...] = ()
+    raw: dict[str, Any]  # `config` as mappings and lists, merged and resolved, in the order written: as in `cfg.yml`
+    name: str  # of the experiment file, without suffix; for a run folder's `cfg.yml`, that of the run's
+    arguments: tuple[str, ...] = ()  # the command line that loads it again, except for seeds
 
 
 def load_experiment(
@@ -86,12 +79,11 @@ def load_experiment(
     typed = None
     try:
         typed = Config.model_validate(raw)
+        found = crosscheck(typed, trains=purpose in ("train", "prepare"))
+        problems += [(user_path(path, raw), message) for path, message in found]
     except ValidationError as error:
         undefined = [path for path, _ in problems]
         problems += [(path, message) for path, message in explain(error, raw) if path not in undefined]
-    if typed is not None:
-        found = crosscheck(typed, trains=purpose in ("train", "prepare"))
-        problems += [(user_path(path, raw), message) for path, message in found]
     if typed is None or problems:
         where = f"{config} (base {base})" if base is not None else str(config)
         lines = list(dict.fromkeys(f"{dotted(path)}: {message}" for path, message in problems))
@@ -99,8 +91,7 @@ def load_experiment(
         raise UserError("\n  ".join([f"{where}: {count}", *lines]))
     for key, message in surprises(typed):
         LOGGER.warning("%s: %s: %s", config, key, message)
-    arguments = _arguments(config, base, overrides, env_config)
-    return Experiment(config=typed, raw=raw, name=_name(config), arguments=arguments)
+    return Experiment(typed, raw, _name(config), _arguments(config, base, overrides, env_config))
 
 
 def _name(config: Path) -> str:
@@ -134,13 +125,9 @@ def changed_keys(before: Any, after: Any, where: str = "") -> list[str]:
     """Dotted keys in which two configs (as in `Experiment.raw`) differ: those of the later one, then those removed."""
     if not (isinstance(before, dict) and isinstance(after, dict)):
         return [] if before == after else [where]
-    missing = object()
-    prefix = f"{where}." if where else ""
-    return [
-        changed
-        for key in after | before
-        for changed in changed_keys(before.get(key, missing), after.get(key, missing), f"{prefix}{key}")
-    ]
+    missing, prefix = object(), f"{where}." if where else ""
+    pairs = {f"{prefix}{key}": (before.get(key, missing), after.get(key, missing)) for key in after | before}
+    return [changed for key, (old, new) in pairs.items() for changed in changed_keys(old, new, key)]
 
 
 def _not_needed(merged: dict[str, Any], purpose: Purpose) -> tuple[KeyPath, ...]:
@@ -155,8 +142,7 @@ def _not_needed(merged: dict[str, Any], purpose: Purpose) -> tuple[KeyPath, ...]
     if purpose == "prepare":
         roles = [role for role in ("source", "target") if has_target and not _is_prepared(data, role)]
         return *(("data", role, "path") for role in roles), logs, weights
-    source = (("data", "source", "path"), ("data", "source", "prepared"))
-    return (*source, weights) if has_target else (weights,)
+    return (("data", "source", "path"), ("data", "source", "prepared"), weights) if has_target else (weights,)
 
 
 def _is_prepared(data: Any, role: str) -> bool:
@@ -191,8 +177,7 @@ def _with_override(config: dict[str, Any], override: str) -> dict[str, Any]:
 
 def _with_value(node: Any, words: list[str], value: Any, option: str, done: KeyPath = ()) -> dict[Any, Any]:
     """A copy of the mapping `node` with the value at the key path `words` replaced; mappings on the way are created."""
-    if node is None:
-        node = {}
+    node = {} if node is None else node
     if not isinstance(node, dict):
         kind = "a list; give the whole list" if isinstance(node, list) else f"the value {node!r}, which has no keys"
         raise UserError(f"{option}: {dotted(done)} holds {kind}")

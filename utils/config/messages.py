@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
 from utils.config.schema import Config
 from utils.config.schema.data import DataConfig, DatasetConfig
-from utils.config.schema.types import Section
+from utils.config.schema.types import is_section, members
 
 KeyPath = tuple[Any, ...]
 Problem = tuple[KeyPath, str]  # where, and what is wrong there
@@ -93,26 +93,16 @@ def _keys_at(loc: KeyPath) -> list[str]:
     kinds: list[Any] = [Config]
     for step in loc:
         kinds = [inner for kind in kinds for inner in _inside(kind, step)]
-    sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
-    keys = [key for section in sections for key in section.model_fields]
-    return keys + list(DataConfig.model_fields if DatasetConfig in sections else ())
+    keys = [key for section in kinds if is_section(section) for key in section.model_fields]
+    return keys + list(DataConfig.model_fields if DatasetConfig in kinds else ())
 
 
 def _inside(kind: Any, step: Any) -> Iterator[Any]:
     """The types of the value at `step` in a section or mapping; the tag of a union stays in its section."""
-    if isinstance(kind, type) and issubclass(kind, Section):
+    if is_section(kind):
         if step in kind.model_fields:
-            yield from _members(kind.model_fields[step].annotation)
+            yield from members(kind.model_fields[step].annotation)
         elif any(step in get_args(field.annotation) for field in kind.model_fields.values()):
             yield kind
     elif get_origin(kind) is dict:
-        yield from _members(get_args(kind)[1])
-
-
-def _members(kind: Any) -> list[Any]:
-    """The members of a union, or the type alone."""
-    if get_origin(kind) is Annotated:
-        return _members(get_args(kind)[0])
-    if get_origin(kind) in (dict, list, tuple, Literal) or not get_args(kind):
-        return [kind]
-    return [member for inner in get_args(kind) for member in _members(inner)]
+        yield from members(get_args(kind)[1])

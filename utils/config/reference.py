@@ -16,17 +16,11 @@ from utils.config.schema.loss import TaskLossConfig
 from utils.config.schema.optim import OptimConfig, SchedulerConfig
 from utils.config.schema.setup import SetupConfig, TaskConfig
 from utils.config.schema.training import TrainingConfig
-from utils.config.schema.types import Section, TaskName
+from utils.config.schema.types import Section, TaskName, is_section, members
 from utils.files import write_atomically
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 MARKER = "<!-- What follows is written by `python -m utils.config.reference`. -->\n"
-
-
-def _variants(union: Any) -> tuple[type[Section], ...]:
-    """The members of a discriminated union."""
-    return get_args(get_args(union)[0])
-
 
 # Where the keys of each table stand, and what they are; sections inside these are part of their table.
 TABLES: list[tuple[str, type[Section]]] = [
@@ -35,9 +29,9 @@ TABLES: list[tuple[str, type[Section]]] = [
     ("training", TrainingConfig),
     ("setup", SetupConfig),
     ("setup.model.tasks.TASK", TaskConfig),
-    *(("setup.loss.tasks.TASK", section) for section in _variants(TaskLossConfig)),
-    *(("optim", section) for section in _variants(OptimConfig)),
-    *(("scheduler", section) for section in _variants(SchedulerConfig)),
+    *(("setup.loss.tasks.TASK", section) for section in members(TaskLossConfig)),
+    *(("optim", section) for section in members(OptimConfig)),
+    *(("scheduler", section) for section in members(SchedulerConfig)),
 ]
 APART = [section for _, section in TABLES]
 UNIONS = (Union, UnionType)
@@ -49,12 +43,12 @@ def reference() -> str:
     """The list of all tables, then the tables."""
     headings, tables = [], []
     for where, section in TABLES:
-        word = next((f", {key}: {get_args(field.annotation)[0]}" for key, field in _named_by(section)), "")
-        headings.append(where + word)
+        named = _named_by(section)
+        headings.append(where + "".join(f", {key}: {get_args(field.annotation)[0]}" for key, field in named.items()))
         rows = ["| " + " | ".join(row) + " |" for row in _rows(section)]
         table = ["| key | value | default | meaning |", "|---|---|---|---|", *rows, ""] if rows else []
-        summary = " ".join((section.__doc__ or "").split())
-        tables.append("\n".join([f"### {where}{word}", "", summary, "", *table]))
+        summaries = [section.__doc__ or "", *(field.description or "" for field in named.values())]
+        tables.append("\n".join([f"### {headings[-1]}", "", " ".join(" ".join(summaries).split()), "", *table]))
     contents = [f"- [{heading}](#{anchor(heading)})" for heading in headings]
     return "\n".join([*contents, "", *tables])
 
@@ -64,33 +58,24 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-def _named_by(section: type[Section]) -> Iterator[tuple[str, FieldInfo]]:
+def _named_by(section: type[Section]) -> dict[str, FieldInfo]:
     """The key whose only word tells a member of a union from the others."""
-    for key, field in section.model_fields.items():
-        if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1:
-            yield key, field
+    literals = {key: field for key, field in section.model_fields.items() if get_origin(field.annotation) is Literal}
+    return {key: field for key, field in literals.items() if len(get_args(field.annotation)) == 1}
 
 
 def _rows(section: type[Section], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
     """Key, value, default and meaning of every key in a section and, with dotted keys, in those inside it."""
-    skipped = dict(_named_by(section))
+    named = _named_by(section)
     for key, field in section.model_fields.items():
-        inner = next((kind for kind in _members(field.annotation) if _is_section(kind) and kind not in APART), None)
-        if inner is None and key not in skipped:
-            meaning = field.description or ""
-            yield f"`{prefix}{key}`", _value(field.annotation, field.metadata), _default(field), meaning
+        if key in named:
+            continue
+        inner = next((kind for kind in members(field.annotation) if is_section(kind) and kind not in APART), None)
+        if inner is None or field.default is None:
+            value = "keys below" if inner else _value(field.annotation, field.metadata)
+            yield f"`{prefix}{key}`", value, _default(field), field.description or ""
         if inner is not None:
-            if field.default is None:
-                yield f"`{prefix}{key}`", "keys below", "null", field.description or ""
             yield from _rows(inner, f"{prefix}{key}.")
-
-
-def _members(kind: Any) -> tuple[Any, ...]:
-    return get_args(kind) if get_origin(kind) in UNIONS else (kind,)
-
-
-def _is_section(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Section)
 
 
 def _default(field: FieldInfo) -> str:
@@ -119,16 +104,11 @@ def _value(kind: Any, metadata: Any = ()) -> str:
         return f"{len(inner)} times {_value(inner[0])}"
     if origin is dict:
         return f"{_value(inner[0])}: {_value(inner[1])}"
-    if _is_section(kind):
+    if is_section(kind):
         return "table below"
     known = [datum for given in metadata for datum in (given.metadata if isinstance(given, FieldInfo) else [given])]
-    bounds = [
-        f"{word} {getattr(datum, name):g}"
-        for name, word in BOUNDS.items()
-        for datum in known
-        if getattr(datum, name, None) is not None
-    ]
-    return " ".join([TYPES[kind], *bounds])
+    limits = {name: getattr(datum, name) for datum in known for name in BOUNDS if hasattr(datum, name)}
+    return " ".join([TYPES[kind], *(f"{word} {limits[name]:g}" for name, word in BOUNDS.items() if name in limits)])
 
 
 def main() -> None:

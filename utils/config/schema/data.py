@@ -5,29 +5,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from utils.config.schema.types import (
-    FolderName,
-    Integer,
-    NonNegativeInt,
-    PositiveInt,
-    Probability,
-    Section,
-)
+from utils.config.schema.types import FolderName, Integer, NonNegativeInt, PositiveInt, Probability, Section
 
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """What a config may ask of a dataset.
+    """What a config may ask of a dataset."""
 
-    Attributes:
-        n_classes: class counts with a label set (the sets themselves: dataset/labels.py).
-        stored: the maps it stores.
-        sequences: whether it has video around its frames.
-    """
-
-    n_classes: tuple[int, ...]
+    n_classes: tuple[int, ...]  # class counts with a label set (the sets themselves: dataset/labels.py)
     stored: tuple[str, ...] = ("semseg", "depth")
-    sequences: bool = False
+    sequences: bool = False  # whether it has video around its frames
 
     def map_of(self, task: str) -> str:
         """The map of a task; disparity, and normals that are not stored, are compared with depth."""
@@ -49,8 +36,6 @@ def _known(name: str) -> str:
 
 
 class AugmentationConfig(Section):
-    """Random changes of training images."""
-
     random_horizontal_flip: Probability = Field(0.0, description="Probability of a horizontal flip.")
     color_aug: bool = Field(False, description="Change brightness, contrast, saturation and hue at random.")
 

@@ -79,8 +79,8 @@ class PhotometricKwargs(DepthKwargs):
     @model_validator(mode="after")
     def _measured_ordered(self):
         if self.test_min_depth >= self.test_max_depth:
-            limits = f"test_min_depth {self.test_min_depth:g} must be below test_max_depth {self.test_max_depth:g}"
-            raise ValueError(limits)
+            low, high = self.measured_range
+            raise ValueError(f"test_min_depth {low:g} must be below test_max_depth {high:g}")
         return self
 
     @property
@@ -90,14 +90,10 @@ class PhotometricKwargs(DepthKwargs):
 
 
 class NormalsKwargs(LossKwargs):
-    """Options of the loss of normals derived from depth."""
-
     from_inverse_depth: bool = Field(False, description="Derive them from inverse depth, as published weights did.")
 
 
 class EdgesKwargs(LossKwargs):
-    """Options of the loss of edges."""
-
     pos_weight: Probability = Field(0.95, description="Weight of edge pixels; others have 1 - pos_weight.")
 
 
@@ -158,17 +154,11 @@ TASKS: dict[TaskName, TaskFacts] = {
 
 
 class MultiTaskKwargs(Section):
-    """Single-task scores that delta_m compares with."""
-
     baselines: dict[TaskName, PositiveFloat] | None = Field(None, description="Score of each task; semseg, edges in %.")
-    gammas: dict[TaskName, Literal[0, 1]] | None = Field(
-        None, description="1 where lower is better. No effect: every task knows its own direction."
-    )
+    gammas: dict[TaskName, Literal[0, 1]] | None = Field(None, description="1 where lower is better. No effect.")
 
 
 class LossConfig(Section):
-    """The losses of all tasks and what they are compared with."""
-
     tasks: dict[TaskName, TaskLossConfig] = Field(min_length=1, description="The loss of every task.")
     kwargs: MultiTaskKwargs = Field(MultiTaskKwargs(), description="References of delta_m.")
 

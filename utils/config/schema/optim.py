@@ -8,8 +8,6 @@ from utils.config.schema.types import BelowOne, NonNegativeFloat, PositiveFloat,
 
 
 class SGDKwargs(Section):
-    """Options of `torch.optim.SGD`."""
-
     momentum: NonNegativeFloat = Field(0.0, description="Share of the last update in the next.")
     dampening: NonNegativeFloat = Field(0.0, description="Share of the gradient kept out of the momentum.")
     nesterov: bool = Field(False, description="Look ahead along the momentum.")
@@ -23,8 +21,6 @@ class SGDKwargs(Section):
 
 
 class AdamKwargs(Section):
-    """Options of `torch.optim.Adam`."""
-
     betas: tuple[BelowOne, BelowOne] = Field((0.9, 0.999), description="Decay of the two running means.")
     eps: PositiveFloat = Field(1e-8, description="Added to the denominator.")
     weight_decay: NonNegativeFloat = Field(0.0, description="L2 penalty.")
@@ -32,8 +28,6 @@ class AdamKwargs(Section):
 
 
 class AdamWKwargs(AdamKwargs):
-    """Options of `torch.optim.AdamW`."""
-
     weight_decay: NonNegativeFloat = Field(0.01, description="Decoupled weight decay.")
 
 
@@ -64,28 +58,20 @@ class NoKwargs(Section):
 
 
 class StepKwargs(Section):
-    """Options of the scheduler `step`."""
-
     step_size: PositiveInt = Field(description="Steps between two drops of the rate.")
     gamma: PositiveFloat = Field(0.1, description="Factor of a drop.")
 
 
 class MultiStepKwargs(Section):
-    """Options of the scheduler `multistep`."""
-
     milestones: list[PositiveInt] = Field(min_length=1, description="Steps at which the rate drops.")
     gamma: PositiveFloat = Field(0.1, description="Factor of a drop.")
 
 
 class HorizonKwargs(Section):
-    """Options of a scheduler that ends at a step."""
-
     max_iterations: PositiveInt | None = Field(None, description="Step of rate 0; default: training.iterations.")
 
 
 class PolyKwargs(HorizonKwargs):
-    """Options of the scheduler `poly`."""
-
     power: PositiveFloat = Field(0.9, description="Exponent of the fall.")
 
 
@@ -114,7 +100,5 @@ class CosineScheduler(Section):
     kwargs: HorizonKwargs = Field(HorizonKwargs(), description="Its options.")
 
 
-SchedulerConfig = Annotated[
-    ConstantScheduler | StepScheduler | MultiStepScheduler | PolyScheduler | CosineScheduler,
-    Field(discriminator="name"),
-]
+_Scheduler = ConstantScheduler | StepScheduler | MultiStepScheduler | PolyScheduler | CosineScheduler
+SchedulerConfig = Annotated[_Scheduler, Field(discriminator="name")]

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from utils.config.schema.loss import LossConfig
 from utils.config.schema.types import (
     BelowOne,
+    FivePositive,
     Frames,
     NonNegativeFloat,
     PositiveInt,
@@ -21,6 +22,7 @@ from utils.config.schema.types import (
 Backbone = Literal["resnet18", "resnet50", "resnet101"]
 Dilation = tuple[bool, bool, bool]
 UNDILATED = ("resnet18", "resnet34")  # their blocks of two convolutions have no dilated form
+SourceOrder = dict[TaskName, list[TaskName]] | None
 AblationWord = Literal["SxTAM", "SA", "add", "prod", "no_alpha", "full_sa"]
 UNDEFINED_WORDS = ("CxTAM", "split")  # named by the published code without a working definition
 
@@ -30,9 +32,7 @@ class HeadKwargs(Section):
 
     num_out_ch: PositiveInt = Field(description="Channels of the prediction.")
     active_scales: Scales = Field([0], description="Levels that predict; 0 is the final output.")
-    num_ch_dec: list[PositiveInt] = Field(
-        [64, 128, 128, 256, 256], min_length=5, max_length=5, description="Channels of levels 0 to 4."
-    )
+    num_ch_dec: FivePositive = Field([64, 128, 128, 256, 256], description="Channels of levels 0 to 4.")
     aspp_rates: list[PositiveInt] = Field([6, 12, 18], min_length=1, description="Dilations of the ASPP.")
     intermediate_aspp: bool = Field(False, description="Enter the decoder through an ASPP.")
     aspp_pooling: bool = Field(True, description="Give the ASPP a branch that pools the image.")
@@ -53,8 +53,6 @@ class TaskConfig(Section):
 
 
 class PoseConfig(Section):
-    """The pose network of depth from video."""
-
     pose_model_input: Literal["pairs", "all"] = Field("pairs", description="Frames of one input.")
     frame_ids: Frames | None = Field(None, description="Frames of its input; default: data.frame_ids.")
     provide_uncropped_for_pose: bool = Field(False, description="Input the frames before the crop.")
@@ -62,8 +60,6 @@ class PoseConfig(Section):
 
 
 class ModelConfig(Section):
-    """Encoder and heads."""
-
     backbone: Backbone = Field("resnet101", description="The encoder.")
     use_dilation: Dilation | None = Field(
         None, description="Stages dilated instead of strided; default: the last, where the backbone has that."
@@ -98,14 +94,10 @@ class ModelConfig(Section):
 
 
 class SetupKwargs(Section):
-    """Options of the exchange between decoders."""
-
     ablation: list[AblationWord] = Field(["SxTAM", "SA", "add"], description="Parts of the exchange.")
     enc_layers: list[list[Scale]] = Field([[4, 3, 2, 1], [0]], description="Levels of each decoder section.")
     stages: list[Scale] = Field([1], description="Levels after which features are exchanged.")
-    source_order: dict[TaskName, list[TaskName]] | None = Field(
-        None, description="Order of the sources by target, for published weights of three tasks and more."
-    )
+    source_order: SourceOrder = Field(None, description="Order of sources by target, for published weights.")
 
     @field_validator("ablation", mode="before")
     @classmethod

@@ -14,10 +14,10 @@ from utils.config.schema.types import (
     Section,
 )
 
+Intervals = dict[NonNegativeInt, PositiveInt]
+
 
 class AdaptationConfig(Section):
-    """Adversarial domain adaptation."""
-
     doda: bool | NonNegativeInt = Field(True, description="Adapt: true, false, or the first step that does.")
     lr_D: PositiveFloat = Field(1e-4, description="Learning rate of the discriminators.")
     ent_align: Scales = Field([0], description="Scales of the predictions that are aligned.")
@@ -38,25 +38,19 @@ class TrainingConfig(Section):
     seed: Integer = Field(42, description="Seed of weights, dropout and the order of images.")
     shuffle_trainset: bool = Field(True, description="Shuffle the images every epoch.")
     iterations: PositiveInt = Field(description="Optimizer steps.")
-    max_iterations: PositiveInt | None = Field(
-        None, description="Horizon of the discriminators' poly schedule; default: iterations."
-    )
+    max_iterations: PositiveInt | None = Field(None, description="Discriminators: step of rate 0; default: iterations.")
     accumulate: PositiveInt = Field(1, description="Batches per optimizer step.")
     use_amp: bool = Field(False, description="Mixed precision.")
     amp_dtype: Literal["bfloat16", "float16"] = Field("bfloat16", description="Number format of mixed precision.")
     channels_last: bool | None = Field(None, description="Memory format of convolutions; default: what is faster.")
     compile: bool = Field(False, description="torch.compile the network.")
     sync_bn: bool = Field(False, description="Batch norm over all processes; GPUs only.")
-    activation_checkpointing: bool = Field(
-        False, description="Compute activations again in the backward pass: less memory, more time."
-    )
+    activation_checkpointing: bool = Field(False, description="Compute activations twice: less memory, more time.")
     allow_world_size_change: bool = Field(False, description="Resume with another number of processes.")
     benchmark: bool = Field(True, description="Let cuDNN try which convolution is fastest.")
     detect_anomaly: bool = Field(False, description="Name the operation that made a gradient NaN; slow.")
     print_interval: PositiveInt = Field(100, description="Steps between two log lines.")
-    val_interval: dict[NonNegativeInt, PositiveInt] = Field(
-        {0: 1000}, description="{from step: steps between two validations}."
-    )
+    val_interval: Intervals = Field({0: 1000}, description="{from step: steps between two validations}.")
     checkpoint_interval: PositiveInt = Field(1000, description="Steps between two saved states.")
     save_model: bool = Field(True, description="Write best_model.pkl.")
     save_finished_model: bool = Field(True, description="Write model_<step>.pkl at the end.")

@@ -1,6 +1,6 @@
 """The building blocks of the sections: number types with their bounds, names, the base class."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -36,6 +36,7 @@ BelowOne = Annotated[float, NUMBER, Field(ge=0, lt=1)]
 Scale = Annotated[int, NUMBER, Field(ge=0, le=4)]
 UpsamplingCount = Annotated[int, NUMBER, Field(ge=1, le=4)]
 Scales = Annotated[list[Scale], Field(min_length=1), AfterValidator(_once_each)]
+FivePositive = Annotated[list[PositiveInt], Field(min_length=5, max_length=5)]
 Frames = Annotated[list[Integer], AfterValidator(_once_each)]
 SkipChannels = Annotated[int, NUMBER, AfterValidator(_projects_or_not)]
 FolderName = Annotated[str, Field(min_length=1)]
@@ -55,3 +56,16 @@ class Section(BaseModel):
             return data
         subsections = [name for name, field in cls.model_fields.items() if isinstance(field.default, Section)]
         return {key: value for key, value in data.items() if value is not None or key not in subsections}
+
+
+def is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Section)
+
+
+def members(kind: Any) -> list[Any]:
+    """The members of a union, or the type alone."""
+    if get_origin(kind) is Annotated:
+        return members(get_args(kind)[0])
+    if get_origin(kind) in (dict, list, tuple, Literal) or not get_args(kind):
+        return [kind]
+    return [member for inner in get_args(kind) for member in members(inner)]
