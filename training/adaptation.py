@@ -19,20 +19,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from dataset.base import DenseDataset
 from dataset.loader import Batch
-from loss.adversarial import (
-    SOURCE,
-    TARGET,
-    alignment_map,
-    domain_accuracy,
-    domain_bce,
-    inverse_depth_range,
-)
+from loss.adversarial import SOURCE, TARGET, alignment_map, domain_accuracy, domain_bce, inverse_depth_range
 from loss.multitask import MultiTaskLoss
 from models.network import Predictions
 from training.panels import to_numpy
-from training.strategy import Engine, Strategy, detached
+from training.strategy import Strategy, detached
 from training.tasks import Task
 from utils.visualize import Captioned, color_image, panel
 
@@ -54,42 +46,29 @@ class Aligned:
         return f"{self.task}_{self.scale}"
 
 
+@dataclass(kw_only=True, eq=False)
 class Adaptation(Strategy):
     """Source supervision plus adversarial alignment of the target.
 
-    Args:
-        model, forward, loss, engine: See `Supervised`.
+    Attributes:
         datasets: "source", labelled images, and "target", images whose labels, if any, are not used; the target is
             left out without adaptation.
         aligned: The aligned outputs; empty for the source-only lower bound.
-        tasks: The tasks, for pictures.
         start: First step, counted from 1, that adapts; None for never.
         adversarial_weight: Factor of the network's adversarial loss.
         discriminator_weight: Factor of the discriminators' loss.
     """
 
-    def __init__(
-        self,
-        *,
-        model: nn.Module,
-        forward: Callable[[Tensor], Predictions],
-        loss: MultiTaskLoss,
-        datasets: Mapping[str, DenseDataset],
-        aligned: Sequence[Aligned],
-        tasks: Mapping[str, Task],
-        start: int | None,
-        adversarial_weight: float,
-        discriminator_weight: float,
-        engine: Engine,
-    ) -> None:
-        super().__init__(model=model, datasets=datasets, engine=engine)
-        self.forward = forward
-        self.loss = loss
-        self.aligned = tuple(aligned)
-        self.tasks = tasks
-        self.start = start
-        self.adversarial_weight = adversarial_weight
-        self.discriminator_weight = discriminator_weight
+    forward: Callable[[Tensor], Predictions]  # the network itself, or its compiled form
+    loss: MultiTaskLoss
+    aligned: Sequence[Aligned]
+    tasks: Mapping[str, Task]
+    start: int | None
+    adversarial_weight: float
+    discriminator_weight: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         for output in self.aligned:
             name = f"discriminator_{output.name}"
             self.networks[name] = output.discriminator
@@ -117,11 +96,9 @@ class Adaptation(Strategy):
 
     def _maps(self, predictions: Predictions, image: Tensor, depth_range: DepthRange | None) -> dict[str, Tensor]:
         """The map of every aligned output, [B, C, H, W] at full size."""
-        height, width = image.shape[-2:]
+        size = (image.shape[-2], image.shape[-1])
         return {
-            output.name: alignment_map(
-                output.task, predictions[output.task][output.scale], (height, width), depth_range
-            )
+            output.name: alignment_map(output.task, predictions[output.task][output.scale], size, depth_range)
             for output in self.aligned
         }
 

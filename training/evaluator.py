@@ -37,34 +37,18 @@ class Measure:
     metric: Metric
 
 
-@dataclass(frozen=True)
-class EvaluationOptions:
-    """How to go through the dataset: `limit` images at most, `n_logged` of them drawn.
-
-    `baselines` are the references of `delta_m`, fractions in percent.
-    """
-
-    batch_size: int
-    workers: int
-    channels_last: bool = True
-    n_logged: int = 0
-    limit: int | None = None
-    baselines: Mapping[str, float] | None = None
-
-
 @dataclass(kw_only=True)
 class Evaluator:
     """Measures a network on a dataset.
 
     Attributes:
-        dataset: Labelled validation images.
+        dataset: Labelled validation images, of which each process measures its share.
         loss: The supervised losses.
         tasks: What is measured and drawn.
         scales: The scales of each task that are measured.
-        precision: Number format of the forward pass.
-        processes: This process's place; each measures its share of the images.
-        device: Where the network is.
-        options: Batch size, workers and the like.
+        n_logged: How many of the images are drawn.
+        limit: How many are measured, at most; None for all.
+        baselines: The references of `delta_m`, fractions in percent.
         measures: The entries of `metrics.json`.
     """
 
@@ -75,7 +59,12 @@ class Evaluator:
     precision: Precision
     processes: Processes
     device: torch.device
-    options: EvaluationOptions
+    batch_size: int
+    workers: int
+    channels_last: bool
+    n_logged: int
+    limit: int | None
+    baselines: Mapping[str, float] | None
     measures: dict[str, Measure] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -112,23 +101,22 @@ class Evaluator:
         stopped = False
         loader = eval_loader(
             self.dataset,
-            batch_size=self.options.batch_size,
-            workers=self.options.workers,
+            batch_size=self.batch_size,
+            workers=self.workers,
             rank=self.processes.rank,
             world_size=self.processes.world_size,
-            limit=self.options.limit,
+            limit=self.limit,
             pin_memory=self.device.type == "cuda",
         )
-        with progress_bar(
-            total=len(loader), description="validate", unit="batch", show=self.processes.is_main
-        ) as progress:
+        bar = progress_bar(total=len(loader), description="validate", unit="batch", show=self.processes.is_main)
+        with bar:
             for batch in loader:
-                batch = to_device(batch, self.device, channels_last=self.options.channels_last)
+                batch = to_device(batch, self.device, channels_last=self.channels_last)
                 decoded = self._measure(network, batch, sums)
                 if self.processes.is_main:
-                    panels |= sample_panels(self.tasks, batch, decoded, self.options.n_logged - len(panels), "valid")
+                    panels |= sample_panels(self.tasks, batch, decoded, self.n_logged - len(panels), "valid")
                 count += len(batch["image"])
-                progress.update()
+                bar.update()
                 stopped = should_stop()
                 if stopped:
                     break
@@ -202,12 +190,12 @@ class Evaluator:
         if len(self.tasks) == 1:
             ((name, value),) = final.items()
             score = -value if lower_is_better[name] and value is not None else value
-        if self.options.baselines:
+        if self.baselines:
             percent = {
                 name: 100 * value if self.tasks[name].in_percent and value is not None else value
                 for name, value in final.items()
             }
-            main["delta_m"] = score = delta_m(percent, self.options.baselines, lower_is_better)
+            main["delta_m"] = score = delta_m(percent, self.baselines, lower_is_better)
         return main, score
 
     def _zero(self) -> Tensor:

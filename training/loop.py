@@ -57,16 +57,8 @@ class Loop:
     """Trains until `training.iterations` optimizer steps are done.
 
     Attributes:
-        strategy: The way of training.
-        evaluator: Validates the strategy's model.
-        folder: Where the run writes.
-        training, data: Config sections.
-        progress: How far the run has come.
         random: Generators' states of a resumed run, one per process; None leaves the generators as they are.
         loggers: Where figures go; empty on all processes but the main one.
-        processes: This process's place among those that train together.
-        device: Where the networks are.
-        meter: The losses since the last log line.
     """
 
     strategy: Strategy
@@ -82,10 +74,7 @@ class Loop:
     meter: Meter = field(default_factory=Meter)
 
     def run(self) -> Evaluation | None:
-        """Train to the end.
-
-        Returns:
-            The last validation.
+        """Train to the end; returns the last validation.
 
         Raises:
             Stopped: A signal asked to stop; the state is saved.
