@@ -50,22 +50,17 @@ class Aligned:
 class Adaptation(Strategy):
     """Source supervision plus adversarial alignment of the target.
 
-    Attributes:
-        datasets: "source", labelled images, and "target", images whose labels, if any, are not used; the target is
-            left out without adaptation.
-        aligned: The aligned outputs; empty for the source-only lower bound.
-        start: First step, counted from 1, that adapts; None for never.
-        adversarial_weight: Factor of the network's adversarial loss.
-        discriminator_weight: Factor of the discriminators' loss.
+    `datasets` holds "source", labelled images, and "target", images whose labels, if any, are not used; the target is
+    left out without adaptation.
     """
 
     forward: Callable[[Tensor], Predictions]  # the network itself, or its compiled form
     loss: MultiTaskLoss
-    aligned: Sequence[Aligned]
+    aligned: Sequence[Aligned]  # empty for the source-only lower bound
     tasks: Mapping[str, Task]
-    start: int | None
-    adversarial_weight: float
-    discriminator_weight: float
+    start: int | None  # first step, counted from 1, that adapts; None for never
+    adversarial_weight: float  # of the network's adversarial loss
+    discriminator_weight: float  # of the discriminators' loss
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -161,16 +156,11 @@ class Adaptation(Strategy):
             with self.precision.autocast():
                 predictions = self.model(image)
             maps = self._maps(predictions, image, depth_range)
-            rows[domain] = [
-                [
-                    (domain, color_image(to_numpy(image[i]))),
-                    *(
-                        (output.name, self.tasks[output.task].alignment_picture(to_numpy(maps[output.name][i])))
-                        for output in self.aligned
-                    ),
-                ]
-                for i in range(len(image))
-            ]
+            cells = {domain: [color_image(sample) for sample in to_numpy(image)]}
+            for output in self.aligned:
+                draw = self.tasks[output.task].alignment_picture
+                cells[output.name] = [draw(sample) for sample in to_numpy(maps[output.name])]
+            rows[domain] = [list(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
         pairs = zip(rows["source"], rows["target"], strict=True)
         return {f"maps_{index:02d}": panel(pair) for index, pair in enumerate(pairs)}
 

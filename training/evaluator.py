@@ -39,33 +39,22 @@ class Measure:
 
 @dataclass(kw_only=True)
 class Evaluator:
-    """Measures a network on a dataset.
-
-    Attributes:
-        dataset: Labelled validation images, of which each process measures its share.
-        loss: The supervised losses.
-        tasks: What is measured and drawn.
-        scales: The scales of each task that are measured.
-        n_logged: How many of the images are drawn.
-        limit: How many are measured, at most; None for all.
-        baselines: The references of `delta_m`, fractions in percent.
-        measures: The entries of `metrics.json`.
-    """
+    """Measures a network on a dataset of labelled images, of which each process measures its share."""
 
     dataset: DenseDataset
     loss: MultiTaskLoss
     tasks: Mapping[str, Task]
-    scales: Mapping[str, Sequence[int]]
+    scales: Mapping[str, Sequence[int]]  # of each task, that are measured
     precision: Precision
     processes: Processes
     device: torch.device
     batch_size: int
     workers: int
     channels_last: bool
-    n_logged: int
-    limit: int | None
-    baselines: Mapping[str, float] | None
-    measures: dict[str, Measure] = field(init=False)
+    n_logged: int  # images that are drawn
+    limit: int | None  # most images that are measured; None for all
+    baselines: Mapping[str, float] | None  # references of `delta_m`, fractions in percent
+    measures: dict[str, Measure] = field(init=False)  # the entries of `metrics.json`
 
     def __post_init__(self) -> None:
         self.scales = {task: sorted(self.scales[task]) for task in self.tasks}
@@ -170,6 +159,8 @@ class Evaluator:
         figures = {name: measure.metric.compute() for name, measure in self.measures.items()}
         mean_losses = {name: float(loss) / int(total) for name, loss in zip(names, losses, strict=True)}
         main, score = self._headline(figures)
+        on_gpu = self.device.type == "cuda"
+        peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return Evaluation(
             n_images=int(total),
             losses=mean_losses,
@@ -177,7 +168,7 @@ class Evaluator:
             main=main,
             score=-mean_losses["total"] if score is None else score,
             seconds=time.perf_counter() - started,
-            peak_memory_mb=self._peak_memory_mb(),
+            peak_memory_mb=torch.cuda.max_memory_allocated(self.device) / 2**20 if on_gpu else peak_kib / 1024,
             panels=panels,
         )
 
@@ -200,8 +191,3 @@ class Evaluator:
 
     def _zero(self) -> Tensor:
         return torch.zeros((), device=self.device, dtype=torch.float64)
-
-    def _peak_memory_mb(self) -> float:
-        if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device) / 2**20
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -33,20 +33,13 @@ class Engine:
 
 @dataclass(kw_only=True, eq=False)
 class Strategy(ABC):
-    """A way of training a multi-task network.
+    """A way of training a multi-task network."""
 
-    Attributes:
-        model: The network that is evaluated; `model_<step>.pkl` holds its weights.
-        datasets: Training data by stream name; the loop takes one batch of each a step.
-        networks: All trainable networks by name; the first is `model`.
-        optimizers, schedulers: By name of the network they train.
-    """
-
-    model: nn.Module
-    datasets: Mapping[str, DenseDataset]
+    model: nn.Module  # evaluated; `model_<step>.pkl` holds its weights
+    datasets: Mapping[str, DenseDataset]  # training data by stream name; the loop takes one batch of each a step
     engine: Engine
-    networks: dict[str, nn.Module] = field(init=False)
-    optimizers: dict[str, Optimizer] = field(init=False)
+    networks: dict[str, nn.Module] = field(init=False)  # all trainable networks by name; the first is `model`
+    optimizers: dict[str, Optimizer] = field(init=False)  # as the schedulers, by name of the network they train
     schedulers: dict[str, LRScheduler] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -29,22 +29,15 @@ TASK = "disp"
 class VideoDepthTraining(Strategy):
     """One pass of the network over the image, of the pose network over its neighbours, one backward.
 
-    Attributes:
-        model: The multi-task network with its pose network.
-        forward: Its `forward_video`, or the compiled form of it.
-        loss: Losses of the labelled tasks.
-        photometric: The loss of disparity.
-        feature_distance: Keeps the encoder near its ImageNet features; may be None.
-        uncropped_pose: Whether the pose network sees the frames before the crop, an option of 3-Ways.
-        datasets: "source", images with their neighbours.
+    `datasets` holds "source", images with their neighbours; `forward` is `model.forward_video` or its compiled form.
     """
 
     model: VideoDepth
     forward: Callable[[Tensor, dict[int, Tensor]], tuple[Predictions, dict[int, Tensor], Tensor]]
-    loss: MultiTaskLoss
-    photometric: PhotometricLoss
-    feature_distance: FeatureDistance | None
-    uncropped_pose: bool
+    loss: MultiTaskLoss  # of the labelled tasks
+    photometric: PhotometricLoss  # of disparity
+    feature_distance: FeatureDistance | None  # keeps the encoder near its ImageNet features
+    uncropped_pose: bool  # the pose network sees the frames before the crop, an option of 3-Ways
 
     def backward(self, batches: Mapping[str, Batch], *, step: int, share: float) -> dict[str, Tensor]:
         batch = batches["source"]
