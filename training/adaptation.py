@@ -19,20 +19,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from dataset.base import DenseDataset
 from dataset.loader import Batch
-from loss.adversarial import (
-    SOURCE,
-    TARGET,
-    alignment_map,
-    domain_accuracy,
-    domain_bce,
-    inverse_depth_range,
-)
+from loss.adversarial import SOURCE, TARGET, alignment_map, domain_accuracy, domain_bce, inverse_depth_range
 from loss.multitask import MultiTaskLoss
 from models.network import Predictions
 from training.panels import to_numpy
-from training.strategy import Engine, Strategy, detached
+from training.strategy import Strategy, detached
 from training.tasks import Task
 from utils.visualize import Captioned, color_image, panel
 
@@ -54,42 +46,24 @@ class Aligned:
         return f"{self.task}_{self.scale}"
 
 
+@dataclass(kw_only=True, eq=False)
 class Adaptation(Strategy):
     """Source supervision plus adversarial alignment of the target.
 
-    Args:
-        model, forward, loss, engine: See `Supervised`.
-        datasets: "source", labelled images, and "target", images whose labels, if any, are not used; the target is
-            left out without adaptation.
-        aligned: The aligned outputs; empty for the source-only lower bound.
-        tasks: The tasks, for pictures.
-        start: First step, counted from 1, that adapts; None for never.
-        adversarial_weight: Factor of the network's adversarial loss.
-        discriminator_weight: Factor of the discriminators' loss.
+    `datasets` holds "source", labelled images, and "target", images whose labels, if any, are not used; the target is
+    left out without adaptation.
     """
 
-    def __init__(
-        self,
-        *,
-        model: nn.Module,
-        forward: Callable[[Tensor], Predictions],
-        loss: MultiTaskLoss,
-        datasets: Mapping[str, DenseDataset],
-        aligned: Sequence[Aligned],
-        tasks: Mapping[str, Task],
-        start: int | None,
-        adversarial_weight: float,
-        discriminator_weight: float,
-        engine: Engine,
-    ) -> None:
-        super().__init__(model=model, datasets=datasets, engine=engine)
-        self.forward = forward
-        self.loss = loss
-        self.aligned = tuple(aligned)
-        self.tasks = tasks
-        self.start = start
-        self.adversarial_weight = adversarial_weight
-        self.discriminator_weight = discriminator_weight
+    forward: Callable[[Tensor], Predictions]  # the network itself, or its compiled form
+    loss: MultiTaskLoss
+    aligned: Sequence[Aligned]  # empty for the source-only lower bound
+    tasks: Mapping[str, Task]
+    start: int | None  # first step, counted from 1, that adapts; None for never
+    adversarial_weight: float  # of the network's adversarial loss
+    discriminator_weight: float  # of the discriminators' loss
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         for output in self.aligned:
             name = f"discriminator_{output.name}"
             self.networks[name] = output.discriminator
@@ -117,11 +91,9 @@ class Adaptation(Strategy):
 
     def _maps(self, predictions: Predictions, image: Tensor, depth_range: DepthRange | None) -> dict[str, Tensor]:
         """The map of every aligned output, [B, C, H, W] at full size."""
-        height, width = image.shape[-2:]
+        size = (image.shape[-2], image.shape[-1])
         return {
-            output.name: alignment_map(
-                output.task, predictions[output.task][output.scale], (height, width), depth_range
-            )
+            output.name: alignment_map(output.task, predictions[output.task][output.scale], size, depth_range)
             for output in self.aligned
         }
 
@@ -184,16 +156,11 @@ class Adaptation(Strategy):
             with self.precision.autocast():
                 predictions = self.model(image)
             maps = self._maps(predictions, image, depth_range)
-            rows[domain] = [
-                [
-                    (domain, color_image(to_numpy(image[i]))),
-                    *(
-                        (output.name, self.tasks[output.task].alignment_picture(to_numpy(maps[output.name][i])))
-                        for output in self.aligned
-                    ),
-                ]
-                for i in range(len(image))
-            ]
+            cells = {domain: [color_image(sample) for sample in to_numpy(image)]}
+            for output in self.aligned:
+                draw = self.tasks[output.task].alignment_picture
+                cells[output.name] = [draw(sample) for sample in to_numpy(maps[output.name])]
+            rows[domain] = [list(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
         pairs = zip(rows["source"], rows["target"], strict=True)
         return {f"maps_{index:02d}": panel(pair) for index, pair in enumerate(pairs)}
 

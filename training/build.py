@@ -25,7 +25,7 @@ from optim.groups import parameter_groups
 from training.adaptation import Adaptation, Aligned
 from training.device import runs_channels_last
 from training.distributed import Processes
-from training.evaluator import EvaluationOptions, Evaluator
+from training.evaluator import Evaluator
 from training.precision import Precision
 from training.strategy import Engine, Strategy
 from training.supervised import Supervised
@@ -77,26 +77,22 @@ def build_evaluator(
         UserError: The dataset is missing or damaged.
     """
     config = experiment.config
-    if dataset is None:
-        dataset = open_dataset(experiment, validation_use(config))
     labels = label_set(config.data.validation.dataset, config.data.validation.n_classes)
     tasks = build_tasks(config.setup.loss, labels)
     return Evaluator(
-        dataset=dataset,
+        dataset=open_dataset(experiment, validation_use(config)) if dataset is None else dataset,
         loss=build_loss(config.setup.loss),
         tasks=tasks,
         scales={task: section.kwargs.scales for task, section in config.setup.loss.tasks.items()},
         precision=Precision(device=device, use_amp=config.training.use_amp, amp_dtype=config.training.amp_dtype),
         processes=processes,
         device=device,
-        options=EvaluationOptions(
-            batch_size=config.data.valid_bs,
-            workers=config.training.n_workers,
-            channels_last=runs_channels_last(config.training.channels_last, device, trains=trains),
-            n_logged=config.data.n_valid_logged,
-            limit=config.data.valid_bs * processes.world_size if debug else None,
-            baselines=_baselines(config, tasks),
-        ),
+        batch_size=config.data.valid_bs,
+        workers=config.training.n_workers,
+        channels_last=runs_channels_last(config.training.channels_last, device, trains=trains),
+        n_logged=config.data.n_valid_logged,
+        limit=config.data.valid_bs * processes.world_size if debug else None,
+        baselines=_baselines(config, tasks),
     )
 
 
@@ -114,9 +110,6 @@ def build_strategy(
     """The way of training that an experiment asks for, and the evaluator of its network.
 
     Args:
-        experiment: The experiment.
-        device: Where to train.
-        processes: This process's place.
         resumes: The weights come from a checkpoint, so pretrained ones are not fetched.
         weights: Weights to start from instead of pretrained ones, in our or the published naming.
         partial: Their tasks may differ from the experiment's.
@@ -163,14 +156,14 @@ def build_strategy(
             photometric=build_photometric(photometric, config.data.source.frame_ids),
             feature_distance=_feature_distance(config, device),
             uncropped_pose=pose_sees_uncropped(config),
-            dataset=datasets.train,
+            datasets={"source": datasets.train},
             engine=engine,
         ), evaluator
     forward = torch.compile(network) if config.training.compile else network
     if config.training.da is not None:
         return _adaptation(config, config.training.da, network, forward, datasets, evaluator, engine), evaluator
-    strategy = Supervised(model=network, forward=forward, loss=evaluator.loss, dataset=datasets.train, engine=engine)
-    return strategy, evaluator
+    streams = {"source": datasets.train}
+    return Supervised(model=network, forward=forward, loss=evaluator.loss, datasets=streams, engine=engine), evaluator
 
 
 def _adaptation(
@@ -244,11 +237,9 @@ def _require_size(network: nn.Module, config: Config) -> None:
 
 def _place(network: Network, config: Config, device: torch.device, *, trains: bool = True) -> Network:
     """Move a network to the device, in the memory format of the run."""
+    if config.training.sync_bn and device.type != "cuda":
+        raise UserError("training.sync_bn: PyTorch's synchronised batch norm needs GPUs; set it to false on the CPU")
     if config.training.sync_bn:
-        if device.type != "cuda":
-            raise UserError(
-                "training.sync_bn: PyTorch's synchronised batch norm needs GPUs; set it to false on the CPU"
-            )
         nn.SyncBatchNorm.convert_sync_batchnorm(network)  # in place
     last = runs_channels_last(config.training.channels_last, device, trains=trains)
     network.to(device)

@@ -75,15 +75,11 @@ def comparison(experiments: Mapping[str, Mapping[str, Headlines]]) -> str:
 def means_table(experiments: Mapping[str, Sequence[Headlines]]) -> str:
     """The first table of `comparison`: mean and standard deviation over the runs."""
     names = _names(experiments)
-    return _table(
-        names,
-        {
-            f"{label} ({len(runs)} seeds)" if len(runs) > 1 else label: [
-                _mean([run.get(name) for run in runs]) for name in names
-            ]
-            for label, runs in experiments.items()
-        },
-    )
+    columns = {}
+    for label, runs in experiments.items():
+        title = f"{label} ({len(runs)} seeds)" if len(runs) > 1 else label
+        columns[title] = [_mean([run.get(name) for run in runs]) for name in names]
+    return _table(names, columns)
 
 
 def _names(experiments: Mapping[str, Sequence[Headlines]]) -> list[str]:

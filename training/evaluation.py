@@ -15,27 +15,16 @@ Figures = dict[str, dict[str, Any]]  # by output, `<task>_<scale>`, and name; of
 
 @dataclass
 class Evaluation:
-    """The result of a validation.
-
-    Attributes:
-        n_images: Images measured.
-        losses: Mean of each loss over the images.
-        metrics: Figures of each `<task>_<scale>`, in the units of `metrics.json`.
-        main: The headline figure of each task at the final scale, and `delta_m` where baselines are given.
-        score: What decides the best model; higher is better.
-        seconds: Duration.
-        peak_memory_mb: Peak memory of the device, or of the process on the CPU.
-        panels: Pictures of the logged samples by name.
-    """
+    """The result of a validation."""
 
     n_images: int
-    losses: dict[str, float]
-    metrics: Figures
-    main: dict[str, float | None]
-    score: float
+    losses: dict[str, float]  # means over the images
+    metrics: Figures  # in the units of `metrics.json`
+    main: dict[str, float | None]  # each task's headline figure at the final scale, and `delta_m` if it has baselines
+    score: float  # decides the best model; higher is better
     seconds: float
-    peak_memory_mb: float
-    panels: dict[str, np.ndarray] = field(default_factory=dict)
+    peak_memory_mb: float  # of the device, or of the process on the CPU
+    panels: dict[str, np.ndarray] = field(default_factory=dict)  # pictures of the logged samples
 
     def as_json(self, step: int | None) -> dict[str, Any]:
         """The content of `metrics.json`; a figure that is NaN or infinite, which JSON does not know, is null."""

@@ -37,46 +37,24 @@ class Measure:
     metric: Metric
 
 
-@dataclass(frozen=True)
-class EvaluationOptions:
-    """How to go through the dataset: `limit` images at most, `n_logged` of them drawn.
-
-    `baselines` are the references of `delta_m`, fractions in percent.
-    """
-
-    batch_size: int
-    workers: int
-    channels_last: bool = True
-    n_logged: int = 0
-    limit: int | None = None
-    baselines: Mapping[str, float] | None = None
-
-
 @dataclass(kw_only=True)
 class Evaluator:
-    """Measures a network on a dataset.
-
-    Attributes:
-        dataset: Labelled validation images.
-        loss: The supervised losses.
-        tasks: What is measured and drawn.
-        scales: The scales of each task that are measured.
-        precision: Number format of the forward pass.
-        processes: This process's place; each measures its share of the images.
-        device: Where the network is.
-        options: Batch size, workers and the like.
-        measures: The entries of `metrics.json`.
-    """
+    """Measures a network on a dataset of labelled images, of which each process measures its share."""
 
     dataset: DenseDataset
     loss: MultiTaskLoss
     tasks: Mapping[str, Task]
-    scales: Mapping[str, Sequence[int]]
+    scales: Mapping[str, Sequence[int]]  # of each task, that are measured
     precision: Precision
     processes: Processes
     device: torch.device
-    options: EvaluationOptions
-    measures: dict[str, Measure] = field(init=False)
+    batch_size: int
+    workers: int
+    channels_last: bool
+    n_logged: int  # images that are drawn
+    limit: int | None  # most images that are measured; None for all
+    baselines: Mapping[str, float] | None  # references of `delta_m`, fractions in percent
+    measures: dict[str, Measure] = field(init=False)  # the entries of `metrics.json`
 
     def __post_init__(self) -> None:
         self.scales = {task: sorted(self.scales[task]) for task in self.tasks}
@@ -112,23 +90,22 @@ class Evaluator:
         stopped = False
         loader = eval_loader(
             self.dataset,
-            batch_size=self.options.batch_size,
-            workers=self.options.workers,
+            batch_size=self.batch_size,
+            workers=self.workers,
             rank=self.processes.rank,
             world_size=self.processes.world_size,
-            limit=self.options.limit,
+            limit=self.limit,
             pin_memory=self.device.type == "cuda",
         )
-        with progress_bar(
-            total=len(loader), description="validate", unit="batch", show=self.processes.is_main
-        ) as progress:
+        bar = progress_bar(total=len(loader), description="validate", unit="batch", show=self.processes.is_main)
+        with bar:
             for batch in loader:
-                batch = to_device(batch, self.device, channels_last=self.options.channels_last)
+                batch = to_device(batch, self.device, channels_last=self.channels_last)
                 decoded = self._measure(network, batch, sums)
                 if self.processes.is_main:
-                    panels |= sample_panels(self.tasks, batch, decoded, self.options.n_logged - len(panels), "valid")
+                    panels |= sample_panels(self.tasks, batch, decoded, self.n_logged - len(panels), "valid")
                 count += len(batch["image"])
-                progress.update()
+                bar.update()
                 stopped = should_stop()
                 if stopped:
                     break
@@ -182,6 +159,8 @@ class Evaluator:
         figures = {name: measure.metric.compute() for name, measure in self.measures.items()}
         mean_losses = {name: float(loss) / int(total) for name, loss in zip(names, losses, strict=True)}
         main, score = self._headline(figures)
+        on_gpu = self.device.type == "cuda"
+        peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return Evaluation(
             n_images=int(total),
             losses=mean_losses,
@@ -189,7 +168,7 @@ class Evaluator:
             main=main,
             score=-mean_losses["total"] if score is None else score,
             seconds=time.perf_counter() - started,
-            peak_memory_mb=self._peak_memory_mb(),
+            peak_memory_mb=torch.cuda.max_memory_allocated(self.device) / 2**20 if on_gpu else peak_kib / 1024,
             panels=panels,
         )
 
@@ -202,18 +181,13 @@ class Evaluator:
         if len(self.tasks) == 1:
             ((name, value),) = final.items()
             score = -value if lower_is_better[name] and value is not None else value
-        if self.options.baselines:
+        if self.baselines:
             percent = {
                 name: 100 * value if self.tasks[name].in_percent and value is not None else value
                 for name, value in final.items()
             }
-            main["delta_m"] = score = delta_m(percent, self.options.baselines, lower_is_better)
+            main["delta_m"] = score = delta_m(percent, self.baselines, lower_is_better)
         return main, score
 
     def _zero(self) -> Tensor:
         return torch.zeros((), device=self.device, dtype=torch.float64)
-
-    def _peak_memory_mb(self) -> float:
-        if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device) / 2**20
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

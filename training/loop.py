@@ -6,7 +6,7 @@ of the run folder, and only on the main process.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -19,7 +19,6 @@ from training.evaluation import Evaluation
 from training.evaluator import Evaluator, Interrupted
 from training.loggers import Logger
 from training.run_folder import RunFolder
-from training.schedule import validation_due
 from training.state import Progress, save_state
 from training.stop import StopRequest
 from training.strategy import Strategy, to_device
@@ -54,20 +53,7 @@ class Meter:
 
 @dataclass(kw_only=True)
 class Loop:
-    """Trains until `training.iterations` optimizer steps are done.
-
-    Attributes:
-        strategy: The way of training.
-        evaluator: Validates the strategy's model.
-        folder: Where the run writes.
-        training, data: Config sections.
-        progress: How far the run has come.
-        random: Generators' states of a resumed run, one per process; None leaves the generators as they are.
-        loggers: Where figures go; empty on all processes but the main one.
-        processes: This process's place among those that train together.
-        device: Where the networks are.
-        meter: The losses since the last log line.
-    """
+    """Trains until `training.iterations` optimizer steps are done."""
 
     strategy: Strategy
     evaluator: Evaluator
@@ -75,17 +61,14 @@ class Loop:
     training: TrainingConfig
     data: DataConfig
     progress: Progress
-    random: list[dict] | None
-    loggers: list[Logger]
+    random: list[dict] | None  # generators' states of a resumed run, one per process; None leaves them as they are
+    loggers: list[Logger]  # empty on all processes but the main one
     processes: Processes
     device: torch.device
     meter: Meter = field(default_factory=Meter)
 
     def run(self) -> Evaluation | None:
-        """Train to the end.
-
-        Returns:
-            The last validation.
+        """Train to the end; returns the last validation.
 
         Raises:
             Stopped: A signal asked to stop; the state is saved.
@@ -99,7 +82,9 @@ class Loop:
         total = self.training.iterations
         bar = progress_bar(total=total, initial=self.progress.step, description="train", show=self.processes.is_main)
         with StopRequest(patient=under_torchrun()) as stop, bar:
-            if self._validation_was_missed():
+            step = self.progress.step
+            due = step > 0 and validation_due(step, self.training.val_interval, total)
+            if due and self.progress.validated < step:  # the run was stopped before it
                 result = self._validate(stop, {})
             # Signals reach the processes at different moments: all act on the last exchanged flag, not on `stop`.
             stopping = self.processes.max_flag(stop.signal)
@@ -200,12 +185,6 @@ class Loop:
             )
         return values
 
-    def _validation_was_missed(self) -> bool:
-        """Whether the run was stopped between a step and the validation that was due after it."""
-        step = self.progress.step
-        due = step > 0 and validation_due(step, self.training.val_interval, self.training.iterations)
-        return due and self.progress.validated < step
-
     def _validate(self, stop: StopRequest, batches: dict[str, Batch]) -> Evaluation | None:
         """Validate, log, and keep the weights if they are the best so far."""
         self._mean_losses()  # a diverged network must not replace anything
@@ -245,3 +224,12 @@ class Loop:
         if self.processes.is_main:
             save_state(self.folder.resume, progress=self.progress, strategy=self.strategy.state_dict(), random=random)
         self.processes.barrier()
+
+
+def validation_due(step: int, schedule: Mapping[int, int], iterations: int) -> bool:
+    """Whether to validate after `step` (counted from 1): at a multiple of the interval in force, and at the end.
+
+    `schedule`, `{from_step: every}`, may grow sparser or denser as training goes on. In force is the entry with the
+    largest key below `step`; there must be one for 0.
+    """
+    return step == iterations or step % schedule[max(start for start in schedule if start < step)] == 0

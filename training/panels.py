@@ -15,14 +15,8 @@ def sample_panels(
 ) -> dict[str, np.ndarray]:
     """Panels of the first `n_samples` samples of a batch by name, `<prefix>_<index in the dataset>`.
 
-    Each has a row of ground truth, black where there is none, and a row of predictions.
-
-    Args:
-        tasks: The tasks.
-        batch: Collated samples (the table in `dataset/base.py`).
-        decoded: Predictions [B, C, H, W] in the form of `Task.decode`.
-        n_samples: Their number, at most; 0 or less draws nothing.
-        prefix: How the names start.
+    Each has a row of ground truth, black where there is none, and a row of predictions, `decoded` [B, C, H, W] in the
+    form of `Task.decode`.
     """
     panels: dict[str, np.ndarray] = {}
     if n_samples <= 0:

@@ -1,7 +1,6 @@
 """Number formats of a training step: float32, or autocast to bfloat16 or (with a gradient scaler) float16."""
 
 from contextlib import AbstractContextManager
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -50,10 +49,3 @@ class Precision:
             self.scaler.step(optimizer)
         else:  # a discriminator before adaptation starts, which the scaler would refuse to step
             optimizer.step()
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.scaler.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        if state:
-            self.scaler.load_state_dict(state)

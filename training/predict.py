@@ -128,13 +128,7 @@ def read_image(path: Path) -> Image.Image:
 
 
 class Predictor:
-    """A network ready to predict, and the writer of its results.
-
-    Args:
-        experiment: The experiment the weights belong to.
-        weights: Weights file, ours or published naming.
-        device: Where to run.
-    """
+    """A network ready to predict, and the writer of its results."""
 
     def __init__(self, experiment: Experiment, *, weights: Path, device: torch.device) -> None:
         config = experiment.config
@@ -150,8 +144,7 @@ class Predictor:
     def __call__(self, image: Tensor, size: tuple[int, int]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Run one image [3, h, w] in [0, 1].
 
-        Returns:
-            Decoded maps [C, H, W] at `size`, and the network's final outputs [C, h, w] as they are; on the CPU.
+        Returns decoded maps [C, H, W] at `size`, and the network's final outputs [C, h, w] as they are; on the CPU.
         """
         batch = to_device({"image": image[None]}, self.device, channels_last=self.channels_last)["image"]
         with self.precision.autocast():

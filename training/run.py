@@ -31,23 +31,14 @@ DEBUG = {"iterations": 1, "save_model": False, "save_finished_model": False}
 
 @dataclass(frozen=True)
 class Options:
-    """The options of a run besides its experiment file.
+    """The options of a run besides its experiment file."""
 
-    Attributes:
-        device: Name of the device; None chooses.
-        project: W&B project; None turns W&B off.
-        resume: Continue the newest run of this experiment.
-        debug: One training step and one validation batch, no run folder kept.
-        weights: File that training starts from; None: pretrained ones, as the config says.
-        partial: The tasks of `weights` may differ from the experiment's.
-    """
-
-    device: str | None = None
-    project: str | None = None
-    resume: bool = False
-    debug: bool = False
-    weights: Path | None = None
-    partial: bool = False
+    device: str | None  # None chooses
+    project: str | None  # of W&B; None turns it off
+    resume: bool  # continue the newest run of this experiment
+    debug: bool  # one training step and one validation batch, no run folder kept
+    weights: Path | None  # that training starts from; None: pretrained ones, as the config says
+    partial: bool  # the tasks of `weights` may differ from the experiment's
 
 
 def train(experiment: Experiment, options: Options, processes: Processes) -> None:

@@ -23,23 +23,14 @@ State = tuple["Progress", dict[str, Any], list[dict[str, Any]]]
 
 @dataclass
 class Progress:
-    """How far a run has come.
+    """How far a run has come."""
 
-    Attributes:
-        step: Optimizer steps done.
-        best: The best validation score so far, None before the first.
-        validated: The last step whose weights were validated.
-        batches: Batches taken from each data stream, by every process alike.
-        wandb_id: Id of the W&B run to continue, None without one.
-        world_size: Number of processes that trained.
-    """
-
-    step: int = 0
-    best: float | None = None
-    validated: int = 0
-    batches: dict[str, int] = field(default_factory=dict)
-    wandb_id: str | None = None
-    world_size: int = 1
+    step: int = 0  # optimizer steps done
+    best: float | None = None  # validation score, None before the first
+    validated: int = 0  # the last step whose weights were validated
+    batches: dict[str, int] = field(default_factory=dict)  # taken from each data stream, by every process alike
+    wandb_id: str | None = None  # the W&B run to continue
+    world_size: int = 1  # processes that trained
 
 
 def save_state(path: Path, *, progress: Progress, strategy: dict[str, Any], random: list[dict[str, Any]]) -> None:

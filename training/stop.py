@@ -7,16 +7,12 @@ from types import FrameType, TracebackType
 class StopRequest:
     """While entered, SIGINT and SIGTERM are remembered; a second one ends the process immediately.
 
-    Args:
-        patient: Ignore further signals. `torchrun` forwards the signals it gets, so that they arrive twice where a
-            scheduler signals a whole job.
-
-    Attributes:
-        signal: Number of the signal received, 0 for none.
+    A `patient` one ignores it: `torchrun` forwards the signals it gets, so that they arrive twice where a scheduler
+    signals a whole job.
     """
 
     def __init__(self, *, patient: bool = False) -> None:
-        self.signal = 0
+        self.signal = 0  # number of the signal received, 0 for none
         self.patient = patient
 
     def __enter__(self) -> "StopRequest":

@@ -5,7 +5,7 @@ Fully supervised training, depth from video and domain adaptation are three stra
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,40 +22,31 @@ from training.precision import Precision
 
 @dataclass(frozen=True)
 class Engine:
-    """What turns gradients into updates, the same for every strategy.
+    """What turns gradients into updates, the same for every strategy."""
 
-    Attributes:
-        optimizer, scheduler: Of the multi-task network.
-        precision: Number format of the forward pass, and the gradient scaler.
-        processes: This process's place among those that train together.
-        max_norm: Largest gradient norm of the multi-task network; None or 0 does not clip.
-    """
-
-    optimizer: Optimizer
+    optimizer: Optimizer  # as the scheduler, of the multi-task network
     scheduler: LRScheduler
     precision: Precision
     processes: Processes
-    max_norm: float | None = None
+    max_norm: float | None = None  # largest gradient norm of the multi-task network; None or 0 does not clip
 
 
+@dataclass(kw_only=True, eq=False)
 class Strategy(ABC):
-    """A way of training a multi-task network.
+    """A way of training a multi-task network."""
 
-    Attributes:
-        model: The network that is evaluated; `model_<step>.pkl` holds its weights.
-        networks: All trainable networks by name; the first is `model`.
-        optimizers, schedulers: By name of the network they train.
-        datasets: Training data by stream name; the loop takes one batch of each a step.
-    """
+    model: nn.Module  # evaluated; `model_<step>.pkl` holds its weights
+    datasets: Mapping[str, DenseDataset]  # training data by stream name; the loop takes one batch of each a step
+    engine: Engine
+    networks: dict[str, nn.Module] = field(init=False)  # all trainable networks by name; the first is `model`
+    optimizers: dict[str, Optimizer] = field(init=False)  # as the schedulers, by name of the network they train
+    schedulers: dict[str, LRScheduler] = field(init=False)
 
-    def __init__(self, *, model: nn.Module, datasets: Mapping[str, DenseDataset], engine: Engine) -> None:
-        self.model = model
-        self.networks: dict[str, nn.Module] = {"model": model}
-        self.optimizers: dict[str, Optimizer] = {"model": engine.optimizer}
-        self.schedulers: dict[str, LRScheduler] = {"model": engine.scheduler}
-        self.datasets = dict(datasets)
-        self.engine = engine
-        self.precision = engine.precision
+    def __post_init__(self) -> None:
+        self.networks = {"model": self.model}
+        self.optimizers = {"model": self.engine.optimizer}
+        self.schedulers = {"model": self.engine.scheduler}
+        self.precision = self.engine.precision
 
     @abstractmethod
     def backward(self, batches: Mapping[str, Batch], *, step: int, share: float) -> dict[str, Tensor]:
@@ -107,14 +98,15 @@ class Strategy(ABC):
     def state_dict(self) -> dict[str, Any]:
         """Everything that changes during training."""
         state = {kind: {name: part.state_dict() for name, part in parts.items()} for kind, parts in self._parts()}
-        return state | {"precision": self.precision.state_dict()}
+        return state | {"precision": self.precision.scaler.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the state of a run of the same strategy, strictly."""
         for kind, parts in self._parts():
             for name, part in parts.items():
                 part.load_state_dict(state[kind][name])
-        self.precision.load_state_dict(state["precision"])
+        if state["precision"]:  # of a run in float16
+            self.precision.scaler.load_state_dict(state["precision"])
 
     def _parts(self) -> list[tuple[str, Mapping[str, nn.Module | Optimizer | LRScheduler]]]:
         return [("networks", self.networks), ("optimizers", self.optimizers), ("schedulers", self.schedulers)]

@@ -1,39 +1,22 @@
 """Fully supervised training (FS): one labelled image stream, the sum of the task losses. DenseMTL paper, sec. 4.1."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from dataset.base import DenseDataset
 from dataset.loader import Batch
 from loss.multitask import MultiTaskLoss
 from models.network import Predictions
-from training.strategy import Engine, Strategy, detached
+from training.strategy import Strategy, detached
 
 
+@dataclass(kw_only=True, eq=False)
 class Supervised(Strategy):
-    """Forward, loss, backward.
+    """Forward, loss, backward; `datasets` holds "source", labelled images."""
 
-    Args:
-        model: The multi-task network.
-        forward: How to run it: the network itself, or its compiled form.
-        loss: The multi-task loss.
-        dataset: Labelled training images.
-        engine: Optimizer and what goes with it.
-    """
-
-    def __init__(
-        self,
-        *,
-        model: nn.Module,
-        forward: Callable[[Tensor], Predictions],
-        loss: MultiTaskLoss,
-        dataset: DenseDataset,
-        engine: Engine,
-    ) -> None:
-        super().__init__(model=model, datasets={"source": dataset}, engine=engine)
-        self.forward = forward
-        self.loss = loss
+    forward: Callable[[Tensor], Predictions]  # the network itself, or its compiled form
+    loss: MultiTaskLoss
 
     def backward(self, batches: Mapping[str, Batch], *, step: int, share: float) -> dict[str, Tensor]:
         batch = batches["source"]

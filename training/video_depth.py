@@ -6,12 +6,12 @@ segmentation that of 3-Ways (Hoyer et al., CVPR 2021). Images without labels tra
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dataset.base import DenseDataset
 from dataset.loader import Batch
 from loss.multitask import MultiTaskLoss
 from loss.photometric import PhotometricLoss, PhotometricView
@@ -19,46 +19,25 @@ from models.feature_distance import FeatureDistance
 from models.network import Predictions
 from models.video_depth import VideoDepth
 from training.panels import to_numpy
-from training.strategy import Engine, Strategy, detached
+from training.strategy import Strategy, detached
 from utils.visualize import color_depth, color_disparity, color_image, color_mask, panel
 
 TASK = "disp"
 
 
+@dataclass(kw_only=True, eq=False)
 class VideoDepthTraining(Strategy):
     """One pass of the network over the image, of the pose network over its neighbours, one backward.
 
-    Args:
-        model: The multi-task network with its pose network.
-        forward: Its `forward_video`, or the compiled form of it.
-        loss: Losses of the labelled tasks.
-        photometric: The loss of disparity.
-        feature_distance: Keeps the encoder near its ImageNet features; may be None.
-        uncropped_pose: Whether the pose network sees the frames before the crop, an option of 3-Ways.
-        dataset: Training images with their neighbours.
-        engine: See `Strategy`.
+    `datasets` holds "source", images with their neighbours; `forward` is `model.forward_video` or its compiled form.
     """
 
     model: VideoDepth
-
-    def __init__(
-        self,
-        *,
-        model: VideoDepth,
-        forward: Callable[[Tensor, dict[int, Tensor]], tuple[Predictions, dict[int, Tensor], Tensor]],
-        loss: MultiTaskLoss,
-        photometric: PhotometricLoss,
-        feature_distance: FeatureDistance | None,
-        uncropped_pose: bool = False,
-        dataset: DenseDataset,
-        engine: Engine,
-    ) -> None:
-        super().__init__(model=model, datasets={"source": dataset}, engine=engine)
-        self.forward = forward
-        self.loss = loss
-        self.photometric = photometric
-        self.feature_distance = feature_distance
-        self.pose_frames = "pose" if uncropped_pose else "aug"
+    forward: Callable[[Tensor, dict[int, Tensor]], tuple[Predictions, dict[int, Tensor], Tensor]]
+    loss: MultiTaskLoss  # of the labelled tasks
+    photometric: PhotometricLoss  # of disparity
+    feature_distance: FeatureDistance | None  # keeps the encoder near its ImageNet features
+    uncropped_pose: bool  # the pose network sees the frames before the crop, an option of 3-Ways
 
     def backward(self, batches: Mapping[str, Batch], *, step: int, share: float) -> dict[str, Tensor]:
         batch = batches["source"]
@@ -81,7 +60,8 @@ class VideoDepthTraining(Strategy):
 
     def _frames(self, batch: Batch) -> dict[int, Tensor]:
         """The augmented frames [B, 3, h, w] by offset, cropped or not: the input of the pose network."""
-        return {offset: batch[f"frame_{offset}_{self.pose_frames}"] for offset in self.model.frame_ids}
+        kind = "pose" if self.uncropped_pose else "aug"
+        return {offset: batch[f"frame_{offset}_{kind}"] for offset in self.model.frame_ids}
 
     @torch.inference_mode()
     def panels(self, batches: Mapping[str, Batch], n_samples: int) -> dict[str, np.ndarray]:
@@ -103,7 +83,6 @@ class VideoDepthTraining(Strategy):
 
 def _view_panel(batch: Batch, view: PhotometricView, disparity: Tensor, index: int) -> np.ndarray:
     """The images that the photometric loss compares, for one sample."""
-
     target = to_numpy(batch["frame_0"][index])
     top = [
         ("image", color_image(target)),

@@ -17,15 +17,7 @@ CONNECT_SECONDS = 30
 
 
 class WandbLogger:
-    """Sends scalars and panels to a W&B run.
-
-    Args:
-        project: W&B project.
-        name: Name of the run, as shown.
-        folder: Run folder; wandb's own files go below it.
-        config: The resolved configuration.
-        run_id: Id of the run to continue; None starts a new one.
-    """
+    """Sends scalars and panels to a W&B run: the one of `run_id`, or a new one; wandb's files go below `folder`."""
 
     def __init__(self, *, project: str, name: str, folder: Path, config: dict[str, Any], run_id: str | None) -> None:
         def start(mode: Any) -> Any:

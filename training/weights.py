@@ -36,14 +36,8 @@ def start_from(network: Network, state: Mapping[str, Tensor], setup: SetupConfig
     Left as they are, untrained: prediction layers with another number of channels and, with `partial`, the heads and
     exchanges of tasks that the weights lack and the layers that fuse all tasks' features. All else must fit.
 
-    Args:
-        network: the network that `setup` describes.
-        state: the weights.
-        setup: the setup section.
-        partial: the tasks may differ; weights of tasks that the network lacks are ignored.
-
-    Returns:
-        Our names of the untrained modules, the outermost ones that are untrained as a whole.
+    With `partial`, weights of tasks that the network lacks are ignored. Returns our names of the untrained modules, the
+    outermost ones that are untrained as a whole.
 
     Raises:
         UserError: other tasks without `partial`, or anything else that does not fit; the network is left as it was.

@@ -34,6 +34,6 @@ def test_references_that_are_read_otherwise_than_written_are_warned_of(caplog):
     with caplog.at_level("WARNING", logger="densemtl"):
         dataset = noise_datasets(experiment.config).validation
         evaluator = build_evaluator(experiment, torch.device("cpu"), Processes(), dataset=dataset)
-    assert evaluator.options.baselines == {"semseg": 78, "depth": 0.9, "normals": 10, "edges": 10}
+    assert evaluator.baselines == {"semseg": 78, "depth": 0.9, "normals": 10, "edges": 10}
     ignored, fraction = caplog.messages
     assert "gammas.edges: 1 is ignored" in ignored and "baselines.semseg: 0.78 is read as a fraction" in fraction

@@ -1,4 +1,4 @@
-from training.schedule import validation_due
+from training.loop import validation_due
 
 
 def test_the_papers_schedule_validates_where_expected():

@@ -60,7 +60,7 @@ def build(*, max_norm=None, optimizer="SGD", rates=None, scheduler=None) -> Supe
     loss = build_loss(
         LossConfig(tasks={"semseg": {"loss": "cross_entropy", "kwargs": {"weight": 50, "scales": [0, 1]}}})
     )
-    return Supervised(model=network, forward=network, loss=loss, dataset=TensorDataset(), engine=engine)
+    return Supervised(model=network, forward=network, loss=loss, datasets={"source": TensorDataset()}, engine=engine)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ network in the textbook form (`training/benchmark/textbook.py`). Weights, losses
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -32,13 +31,8 @@ from utils.seed import seed_everything
 def evaluate(experiment: Experiment, device: torch.device, *, images: int, repeats: int) -> dict[str, Any]:
     """Images a second of our validation and of the plain loop, each the median over interleaved repeats.
 
-    Loading is part of both, and so is, on our side, the start of the workers. The weights are random.
-
-    Args:
-        experiment: What to validate.
-        device: Where.
-        images: Validated in each repeat; at most as many as the noise has.
-        repeats: Of everything, after one that does not count.
+    Loading is part of both, and so is, on our side, the start of the workers. The weights are random. Each repeat
+    validates `images` images, at most as many as the noise has; one before them does not count.
 
     Returns:
         Speeds, their `ratio`, and in `ratios` the gain of the plain loop by each ingredient alone: the network's own
@@ -49,17 +43,17 @@ def evaluate(experiment: Experiment, device: torch.device, *, images: int, repea
     network = build_model(config.setup, pretrained=False, frame_ids=config.data.source.frame_ids).to(device)
     dataset = noise_datasets(config).validation
     evaluator = build_evaluator(experiment, device, Processes(), dataset=dataset)
-    evaluator.options = replace(evaluator.options, limit=images, n_logged=0)
+    evaluator.limit, evaluator.n_logged = images, 0
     plain, last = textbook(network), textbook(network).to(memory_format=torch.channels_last)
     ours = network
-    if evaluator.options.channels_last:
+    if evaluator.channels_last:
         ours = copy.deepcopy(network).to(memory_format=torch.channels_last)
     runs: dict[str, Callable[[], Any]] = {
         "plain": lambda: plain_loop(evaluator, plain),
         "ours": lambda: evaluator.run(ours),
         "form": lambda: plain_loop(evaluator, network),
         "channels_last": lambda: plain_loop(evaluator, last, channels_last=True),
-        "workers": lambda: plain_loop(evaluator, plain, workers=evaluator.options.workers),
+        "workers": lambda: plain_loop(evaluator, plain, workers=evaluator.workers),
     }
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(1 + repeats):
@@ -73,8 +67,8 @@ def evaluate(experiment: Experiment, device: torch.device, *, images: int, repea
     ratios = {name: round(speed / speeds["plain"], 3) for name, speed in speeds.items() if name != "plain"}
     return describe(experiment, device, "evaluate") | {
         "size": list(evaluator.dataset.transform.size),
-        "batch": evaluator.options.batch_size,
-        "workers": evaluator.options.workers,
+        "batch": evaluator.batch_size,
+        "workers": evaluator.workers,
         "images": count,
         "images_per_second": round(speeds["ours"], 3),
         "plain_images_per_second": round(speeds["plain"], 3),
@@ -91,13 +85,12 @@ def plain_loop(
     `channels_last` is the memory format of the images, and must be that of the network. Returns the mean losses and the
     figures of an `Evaluation`.
     """
-    options = evaluator.options
     network.eval()
     for measure in evaluator.measures.values():
         measure.metric.reset()
     losses: dict[str, float] = {}
     count = 0
-    loader = eval_loader(evaluator.dataset, batch_size=options.batch_size, workers=workers, limit=options.limit)
+    loader = eval_loader(evaluator.dataset, batch_size=evaluator.batch_size, workers=workers, limit=evaluator.limit)
     with torch.no_grad():
         for batch in loader:
             batch = to_device(batch, evaluator.device, channels_last=channels_last)

@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,12 +37,10 @@ def memory(experiment: Experiment, device: torch.device) -> dict[str, Any]:
         "state_mib": round(state / MIB, 1),
     }
     if config.data.target is not None:
-        data, training = (
-            config.data.model_copy(update={"target": None}),
-            config.training.model_copy(update={"da": None}),
-        )
+        data = config.data.model_copy(update={"target": None})
+        training = config.training.model_copy(update={"da": None})
         supervised = config.model_copy(update={"data": data, "training": training})
-        lower, lower_state = peak_of_step(Experiment(supervised, experiment.raw, experiment.name), device)
+        lower, lower_state = peak_of_step(replace(experiment, config=supervised), device)
         result["supervised_peak_mib"] = round(lower / MIB, 1)
         result["supervised_state_mib"] = round(lower_state / MIB, 1)
         result["ratio"] = round(peak / lower, 3)

@@ -20,27 +20,20 @@ Maps = tuple[np.ndarray, ...]  # the ground truth of one sample
 
 
 class Task(ABC):
-    """One task of an experiment.
+    """One task of an experiment."""
 
-    Attributes:
-        caption: text above its pictures.
-        headlines: the figures that comparisons show, and whether lower is better; the first is the main one.
-        in_percent: whether delta_m takes the first headline, a fraction, in percent.
-        label: key of the batch that must be there for a ground truth.
-    """
+    caption: ClassVar[str]  # above its pictures
+    headlines: ClassVar[Mapping[str, bool]]  # figures that comparisons show: is lower better; the first is the main one
+    in_percent: ClassVar[bool] = False  # delta_m takes the main figure, a fraction, in percent
+    label: str  # key of the batch that must be there for a ground truth
 
-    caption: ClassVar[str]
-    headlines: ClassVar[Mapping[str, bool]]
-    in_percent: ClassVar[bool] = False
-    label: str
-
-    @abstractmethod
     def decode(self, prediction: Tensor) -> Tensor:
-        """A raw prediction [B, C, H, W], float32 and of its final size, in the units people read."""
+        """A raw prediction [B, C, H, W], float32 and of its final size, in the units people read; default: as it is."""
+        return prediction
 
-    @abstractmethod
     def truth(self, batch: Batch) -> tuple[Tensor, ...]:
-        """The ground truth that metrics compare decoded predictions with, from a batch that has the label."""
+        """What metrics compare decoded predictions with, from a batch that has the label; default: the label."""
+        return (batch[self.label],)
 
     @abstractmethod
     def metrics(self) -> dict[str, Metric]:

@@ -21,21 +21,15 @@ SAMPLES = 4096  # depths of a frame, evenly spaced; enough for a median
 
 @dataclass(kw_only=True, eq=False)
 class Depth(Task):
-    """Depth in metres.
-
-    Attributes:
-        in_metres: Whether the network was trained on metres rather than on normalised inverse depth.
-        median_scaling: Whether the metric scales predictions by the ratio of the medians.
-        limits: (nearest, farthest) metres that are evaluated.
-    """
+    """Depth in metres."""
 
     caption = "depth"
     headlines = {"rmse": True, "abs_rel": True}
     label = "depth"
 
-    in_metres: bool = False
-    median_scaling: bool
-    limits: tuple[float, float]
+    in_metres: bool = False  # the network was trained on metres rather than on normalised inverse depth
+    median_scaling: bool  # the metric scales predictions by the ratio of the medians
+    limits: tuple[float, float]  # (nearest, farthest) metres that are evaluated
 
     def decode(self, prediction: Tensor) -> Tensor:
         if self.in_metres:

@@ -15,15 +15,11 @@ from utils.geometry import disparity_to_depth
 
 @dataclass(kw_only=True, eq=False)
 class Disp(Depth):
-    """Disparity in (0, 1).
-
-    Attributes:
-        disparity_range: (nearest, farthest) depth that disparity 1 and 0 stand for.
-    """
+    """Disparity in (0, 1)."""
 
     caption = "depth (up to scale)"
 
-    disparity_range: tuple[float, float]
+    disparity_range: tuple[float, float]  # (nearest, farthest) depth that disparity 1 and 0 stand for
 
     def decode(self, prediction: Tensor) -> Tensor:
         return disparity_to_depth(prediction, *self.disparity_range)

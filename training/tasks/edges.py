@@ -20,12 +20,6 @@ class Edges(Task):
     in_percent = True
     label = "edges"
 
-    def decode(self, prediction: Tensor) -> Tensor:
-        return prediction
-
-    def truth(self, batch: Batch) -> tuple[Tensor, ...]:
-        return (batch["edges"],)
-
     def metrics(self) -> dict[str, Metric]:
         return {"": EdgesMetric()}
 

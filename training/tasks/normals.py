@@ -15,17 +15,13 @@ from utils.visualize import color_normals
 
 
 class Normals(Task):
-    """Unit vectors: x right, y down, z towards the camera.
-
-    Args:
-        loss: Makes the target of a batch: the stored normals, or those of its depth.
-    """
+    """Unit vectors: x right, y down, z towards the camera."""
 
     caption = "normals"
     headlines = {"mean": True, "median": True}
 
     def __init__(self, *, loss: TaskLoss) -> None:
-        self.loss = loss
+        self.loss = loss  # makes the target of a batch: the stored normals, or those of its depth
         self.label = loss.label
 
     def decode(self, prediction: Tensor) -> Tensor:

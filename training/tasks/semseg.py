@@ -16,28 +16,16 @@ from utils.visualize import color_semseg
 
 @dataclass(kw_only=True, eq=False)
 class Semseg(Task):
-    """Class logits.
-
-    Attributes:
-        names: Of the classes, by train id.
-        colors: uint8 [n_classes, 3].
-        subsets: Train ids over which a second mIoU is reported, see `SemsegMetric`.
-    """
+    """Class logits."""
 
     caption = "segmentation"
     headlines = {"mIoU": False, "Acc": False}
     in_percent = True
     label = "semseg"
 
-    names: Sequence[str]
-    colors: np.ndarray
-    subsets: Mapping[str, Sequence[int]]
-
-    def decode(self, prediction: Tensor) -> Tensor:
-        return prediction
-
-    def truth(self, batch: Batch) -> tuple[Tensor, ...]:
-        return (batch["semseg"],)
+    names: Sequence[str]  # of the classes, by train id
+    colors: np.ndarray  # uint8 [n_classes, 3]
+    subsets: Mapping[str, Sequence[int]]  # train ids over which a second mIoU is reported, see `SemsegMetric`
 
     def metrics(self) -> dict[str, Metric]:
         return {"": SemsegMetric(class_names=self.names, subsets=self.subsets)}

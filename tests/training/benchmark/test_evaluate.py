@@ -1,7 +1,5 @@
 """The benchmark of validation: both sides do the same work, and what it prints follows from what it measured."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -41,7 +39,7 @@ def test_the_plain_loop_measures_what_the_evaluator_measures(experiment):
     network = build_model(experiment.config.setup, pretrained=False)
     dataset = noise_datasets(experiment.config).validation
     evaluator = build_evaluator(experiment, CPU, Processes(), dataset=dataset)
-    evaluator.options = replace(evaluator.options, limit=3)
+    evaluator.limit = 3
     with few_threads():
         losses, figures = plain_loop(evaluator, textbook(network))
         evaluation = evaluator.run(network)
