@@ -32,12 +32,7 @@ def build_loss(loss: LossConfig) -> MultiTaskLoss:
 
 
 def build_photometric(section: Photometric, frame_ids: Sequence[int]) -> PhotometricLoss:
-    """The photometric loss of the task that is learned from video.
-
-    Args:
-        section: its loss section.
-        frame_ids: offsets of the frames in a sample (`data.frame_ids`), all used unless the loss names its own.
-    """
+    """The loss of the task learned from video, over the sample's frames (`data.frame_ids`) unless it names its own."""
     kwargs = section.kwargs
     return PhotometricLoss(
         weights=kwargs.weights,

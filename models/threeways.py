@@ -19,9 +19,7 @@ EXCHANGE_LEVEL = 2  # the last decoder level before the exchange
 class ThreeWays(MultiTaskNetwork[Decoder]):
     """The decoders run in two sections; between them each task adds what its attention to every other task gives.
 
-    Args:
-        backbone: the encoder.
-        heads: decoder of each task, in the order of the tasks; all of the same depth, and width at `EXCHANGE_LEVEL`.
+    The decoders are all of the same depth, and of the same width at `EXCHANGE_LEVEL`.
     """
 
     def __init__(self, *, backbone: Encoder, heads: Mapping[str, Decoder]) -> None:

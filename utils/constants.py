@@ -1,7 +1,14 @@
-"""Numbers that more than one part of the project must agree on."""
+"""What more than one part of the project must agree on."""
+
+import re
 
 IGNORE_INDEX = 250  # train id of pixels without a label
 
 # Ground-truth depth outside (MIN_DEPTH, MAX_DEPTH) metres is not evaluated, predictions are clamped to it.
 MIN_DEPTH = 1e-3
 MAX_DEPTH = 80.0
+
+
+def without_wrapper(name: str) -> str:
+    """A parameter's or group's name without `main.` or `monodepth.`, as the video setting's published files have it."""
+    return re.sub(r"^(main|monodepth)\.(?=.)", "", name)
