@@ -36,7 +36,7 @@ def build_photometric(section: Photometric, frame_ids: Sequence[int]) -> Photome
     kwargs = section.kwargs
     return PhotometricLoss(
         weights=kwargs.weights,
-        offsets=[offset for offset in kwargs.frame_ids or frame_ids if offset != 0],
+        offsets=tuple(offset for offset in kwargs.frame_ids or frame_ids if offset != 0),
         min_depth=kwargs.min_depth,
         max_depth=kwargs.max_depth,
         smoothness=kwargs.disparity_smoothness,

@@ -10,5 +10,5 @@ MAX_DEPTH = 80.0
 
 
 def without_wrapper(name: str) -> str:
-    """A parameter's or group's name without `main.` or `monodepth.`, as the video setting's published files have it."""
+    """A parameter's or group's name without the `main.` or `monodepth.` that published files of video depth have."""
     return re.sub(r"^(main|monodepth)\.(?=.)", "", name)
