@@ -32,16 +32,11 @@ def build_loss(loss: LossConfig) -> MultiTaskLoss:
 
 
 def build_photometric(section: Photometric, frame_ids: Sequence[int]) -> PhotometricLoss:
-    """The photometric loss of the task that is learned from video.
-
-    Args:
-        section: its loss section.
-        frame_ids: offsets of the frames in a sample (`data.frame_ids`), all used unless the loss names its own.
-    """
+    """The loss of the task learned from video, over the sample's frames (`data.frame_ids`) unless it names its own."""
     kwargs = section.kwargs
     return PhotometricLoss(
         weights=kwargs.weights,
-        offsets=[offset for offset in kwargs.frame_ids or frame_ids if offset != 0],
+        offsets=tuple(offset for offset in kwargs.frame_ids or frame_ids if offset != 0),
         min_depth=kwargs.min_depth,
         max_depth=kwargs.max_depth,
         smoothness=kwargs.disparity_smoothness,

@@ -15,9 +15,6 @@ class EdgesLoss(TaskLoss):
     """Cross entropy of (no edge, edge) logits, weighted [1 - pos_weight, pos_weight], as edges are rare.
 
     The mean is PyTorch's weighted one, sum of weight * error / sum of weights, over the pixels that have a label.
-
-    Args:
-        pos_weight: Weight of the class "edge", in 0..1.
     """
 
     label = "edges"

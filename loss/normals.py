@@ -9,22 +9,20 @@ from loss.base import Target, TaskLoss, masked_mean
 from utils.geometry import metres_to_inverse, normals_from_depth
 
 
-def cosine_loss(prediction: Tensor, normals: Tensor, mask: Tensor) -> Tensor:
-    """Mean of 1 - cosine over valid pixels, a scalar in 0..2; 0 where there are none.
+class CosineLoss(TaskLoss):
+    """Mean of 1 - cosine over valid pixels, in 0..2; 0 where there are none."""
 
-    Args:
-        prediction: [B, 3, H, W] vectors of any length.
-        normals: [B, 3, H, W] unit vectors.
-        mask: [B, 1, H, W] bool.
-    """
-    # Never shorter than 1e-6, so that a prediction of nothing has a gradient (of 0). Written out because on a CPU
-    # `normalize` and `cosine_similarity` over the channels take five times as long.
-    length = (prediction * prediction).sum(1, keepdim=True).clamp(min=1e-12).sqrt()  # [B, 1, H, W]
-    cosine = (prediction * normals).sum(1, keepdim=True) / length
-    return masked_mean(1 - cosine, mask)
+    def compare(self, prediction: Tensor, target: Target) -> Tensor:
+        """`prediction` are vectors [B, 3, H, W] of any length: x right, y down, z towards the camera."""
+        normals, mask = target
+        # Never shorter than 1e-6, so that a prediction of nothing has a gradient (of 0). Written out because on a CPU
+        # `normalize` and `cosine_similarity` over the channels take five times as long.
+        length = (prediction * prediction).sum(1, keepdim=True).clamp(min=1e-12).sqrt()  # [B, 1, H, W]
+        cosine = (prediction * normals).sum(1, keepdim=True) / length
+        return masked_mean(1 - cosine, mask)
 
 
-class NormalsLoss(TaskLoss):
+class NormalsLoss(CosineLoss):
     """Cosine loss against normals that are derived from the depth map, for datasets without stored normals.
 
     Args:
@@ -45,12 +43,8 @@ class NormalsLoss(TaskLoss):
             depth = metres_to_inverse(depth)
         return normals_from_depth(depth, batch["depth_mask"], batch["intrinsics"].float())
 
-    def compare(self, prediction: Tensor, target: Target) -> Tensor:
-        """`prediction` are vectors [B, 3, H, W] of any length: x right, y down, z towards the camera."""
-        return cosine_loss(prediction, *target)
 
-
-class StoredNormalsLoss(TaskLoss):
+class StoredNormalsLoss(CosineLoss):
     """Cosine loss against the normals a dataset stores (NYUDv2)."""
 
     label = "normals"
@@ -58,7 +52,3 @@ class StoredNormalsLoss(TaskLoss):
     def target(self, batch: Mapping[str, Any]) -> Target:
         """([B, 3, H, W] unit normals, [B, 1, H, W] bool valid)"""
         return batch["normals"].float(), batch["normals_mask"]
-
-    def compare(self, prediction: Tensor, target: Target) -> Tensor:
-        """`prediction` are vectors [B, 3, H, W] of any length: x right, y down, z towards the camera."""
-        return cosine_loss(prediction, *target)

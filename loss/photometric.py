@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from loss.base import weighted_mean
@@ -37,10 +37,11 @@ class PhotometricView:
     automask: Tensor
 
 
-class PhotometricLoss(nn.Module):
+@dataclass(frozen=True, kw_only=True)
+class PhotometricLoss:
     """Reprojection error, minimum over frames, automasked, plus smoothness, for every scale of the disparity.
 
-    Args:
+    Attributes:
         weights: weight by supervised scale of the disparity; scale k has 1 / 2^k of the image's size.
         offsets: frames to warp into the target, as frame numbers relative to it.
         min_depth, max_depth: metres (up to scale) that disparity 1 and 0 stand for.
@@ -50,29 +51,16 @@ class PhotometricLoss(nn.Module):
         average: mean over frames instead of the minimum, which tolerates what one frame does not see.
     """
 
-    def __init__(
-        self,
-        *,
-        weights: Mapping[int, float],
-        offsets: Sequence[int] = (-1, 1),
-        min_depth: float = 0.1,
-        max_depth: float = 100.0,
-        smoothness: float = 1e-3,
-        use_ssim: bool = True,
-        automask: bool = True,
-        average: bool = False,
-    ) -> None:
-        super().__init__()
-        self.weights = dict(weights)
-        self.offsets = tuple(offsets)
-        self.min_depth = min_depth
-        self.max_depth = max_depth
-        self.smoothness = smoothness
-        self.use_ssim = use_ssim
-        self.automask = automask
-        self.average = average
+    weights: Mapping[int, float]
+    offsets: Sequence[int] = (-1, 1)
+    min_depth: float = 0.1
+    max_depth: float = 100.0
+    smoothness: float = 1e-3
+    use_ssim: bool = True
+    automask: bool = True
+    average: bool = False
 
-    def forward(
+    def __call__(
         self, disparities: Mapping[int, Tensor], batch: Mapping[str, Tensor], transforms: Mapping[int, Tensor]
     ) -> dict[int, Tensor]:
         """The loss of every scale before weighting, as scalars; `combine` makes the task's loss of them.
@@ -105,14 +93,14 @@ class PhotometricLoss(nn.Module):
             return losses
 
     def combine(self, by_scale: Mapping[int, Tensor]) -> Tensor:
-        """Mean over scales of weight * loss, as for every task, given what `forward` returned."""
+        """Mean over scales of weight * loss, as for every task, given the losses of a call."""
         return weighted_mean(by_scale, self.weights)
 
     @torch.no_grad()
     def diagnose(
         self, disparities: Mapping[int, Tensor], batch: Mapping[str, Tensor], transforms: Mapping[int, Tensor]
     ) -> PhotometricView:
-        """The finest scale's warped frames and automask, for the arguments of `forward`; draws no random numbers."""
+        """The finest scale's warped frames and automask, for the arguments of a call; draws no random numbers."""
         target = batch["frame_0"]
         with torch.autocast(target.device.type, enabled=False):
             moments = window_moments(target) if self.use_ssim else None

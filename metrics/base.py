@@ -52,6 +52,12 @@ def ratio(numerator: float, denominator: float) -> float | None:
     return numerator / denominator if denominator else None
 
 
+def known_mean(scores: Sequence[float | None]) -> float | None:
+    """The mean of the scores there are."""
+    known = [score for score in scores if score is not None]
+    return ratio(sum(known), len(known))
+
+
 def masked_median(values: Tensor, mask: Tensor) -> Tensor:
     """Median [B] of each row of values [B, N] where mask [B, N] is true; NaN for a row without any.
 

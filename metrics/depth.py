@@ -48,12 +48,8 @@ class DepthMetric(Metric):
         super().__init__([torch.zeros(6, dtype=torch.float64), torch.zeros((), dtype=torch.int64)])
 
     def update(self, prediction: Tensor, target: Tensor, mask: Tensor) -> None:
-        """Add a batch.
-
-        Args:
-            prediction: [B, 1, H, W] metres, or up to scale with `median_scaling`.
-            target: [B, 1, H, W] metres.
-            mask: [B, 1, H, W] bool, true where the target is measured.
+        """Add a batch: both [B, 1, H, W] metres, the prediction up to scale with `median_scaling`; mask bool, true
+        where the target is measured.
         """
         prediction, target = prediction.float().flatten(1), target.float().flatten(1)  # [B, H * W]
         mask = mask.flatten(1) & (target > self.min_depth) & (target < self.max_depth)  # [B, H * W]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from metrics.base import Metric, Scores, ratio
+from metrics.base import Metric, Scores, known_mean, ratio
 from metrics.confusion import confusion_matrix
 
 
@@ -14,11 +14,8 @@ class EdgesMetric(Metric):
         super().__init__([torch.zeros(2, 2, dtype=torch.int64)])
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
-        """Add a batch.
-
-        Args:
-            prediction: logits [B, 2, H, W] of (no edge, edge), or classes [B, H, W].
-            target: int64 [B, H, W], 1 on edges, 0 elsewhere; other values are not counted.
+        """Add a batch: logits [B, 2, H, W] of (no edge, edge) or classes [B, H, W]; int64 [B, H, W], 1 on edges, 0
+        elsewhere, other values are not counted.
         """
         self._state[0] += confusion_matrix(prediction, target, 2)
 
@@ -29,5 +26,4 @@ class EdgesMetric(Metric):
         """
         (tn, fp), (fn, tp) = self._state[0].tolist()
         edge, no_edge = ratio(2 * tp, 2 * tp + fp + fn), ratio(2 * tn, 2 * tn + fp + fn)
-        known = [score for score in (edge, no_edge) if score is not None]
-        return {"F1": ratio(sum(known), len(known)), "F1_edge": edge, "F1_no_edge": no_edge}
+        return {"F1": known_mean([edge, no_edge]), "F1_edge": edge, "F1_no_edge": no_edge}

@@ -37,13 +37,7 @@ class NormalsMetric(Metric):
         super().__init__([torch.zeros(3 + len(LIMITS), dtype=torch.float64), torch.zeros((), dtype=torch.int64)])
 
     def update(self, prediction: Tensor, target: Tensor, mask: Tensor) -> None:
-        """Add a batch.
-
-        Args:
-            prediction: [B, 3, H, W] vectors of any length.
-            target: [B, 3, H, W] vectors of any length where valid.
-            mask: [B, 1, H, W] bool, true where the target is valid.
-        """
+        """Add a batch: both [B, 3, H, W] of any length; mask [B, 1, H, W] bool, true where the target is valid."""
         mask = mask.flatten(1)  # [B, H * W]
         angle = angles_between(prediction.float(), target.float()).flatten(1)  # [B, H * W]
         self._state[0] += _angle_scores(angle, mask).sum(0)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from metrics.base import Metric, ratio
+from metrics.base import Metric, known_mean, ratio
 from metrics.confusion import confusion_matrix
 
 
@@ -24,11 +24,8 @@ class SemsegMetric(Metric):
         super().__init__([torch.zeros(len(class_names), len(class_names), dtype=torch.int64)])
 
     def update(self, prediction: Tensor, target: Tensor) -> None:
-        """Add a batch.
-
-        Args:
-            prediction: logits [B, C, H, W] or train ids [B, H, W].
-            target: int64 train ids [B, H, W]; ids of no class (the ignore label) are not counted.
+        """Add a batch: logits [B, C, H, W] or train ids [B, H, W]; int64 train ids [B, H, W], those of no class (the
+        ignore label) are not counted.
         """
         self._state[0] += confusion_matrix(prediction, target, len(self.class_names))
 
@@ -42,12 +39,7 @@ class SemsegMetric(Metric):
         hits = counts.diagonal()
         unions = counts.sum(0) + counts.sum(1) - hits
         ious = [ratio(hit, union) for hit, union in zip(hits.tolist(), unions.tolist(), strict=True)]
-        scores: dict = {"mIoU": _mean(ious), "Acc": ratio(hits.sum().item(), counts.sum().item())}
+        scores: dict = {"mIoU": known_mean(ious), "Acc": ratio(hits.sum().item(), counts.sum().item())}
         for name, ids in self.subsets.items():
-            scores[f"mIoU_{name}"] = _mean([ious[i] for i in ids])
+            scores[f"mIoU_{name}"] = known_mean([ious[i] for i in ids])
         return scores | {"IoU": dict(zip(self.class_names, ious, strict=True))}
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return ratio(sum(known), len(known))

@@ -42,8 +42,7 @@ class SpatialCrossTaskAttention(nn.Module):
     """The correlation-guided attention: each target position gathers from the source positions it resembles.
 
     Args:
-        channels: C, of both features.
-        downscale: s, the attention runs on a grid coarser by it.
+        channels, downscale: C, and s, by which the grid of the attention is coarser.
         use_alpha: scale the result by a learned weight per channel that starts at 0, so that an untrained exchange
             changes nothing.
     """
@@ -84,13 +83,7 @@ class SpatialCrossTaskAttention(nn.Module):
 
 
 class DirectionFeature(nn.Module):
-    """xTAM: the feature of the direction from a source task to a target task.
-
-    Args:
-        channels: C, of both tasks' features.
-        downscale: s, of the attention.
-        design: which branches there are, and of what form.
-    """
+    """xTAM: the feature of the direction from a source task to a target task."""
 
     def __init__(self, *, channels: int, downscale: int, design: ExchangeDesign) -> None:
         super().__init__()

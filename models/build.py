@@ -32,10 +32,9 @@ def build_model(
     download_dir: Path = Path("downloads"),
     frame_ids: Sequence[int] = (0, -1, 1),
 ) -> MultiTaskNetwork | VideoDepth:
-    """Build the network that a config asks for.
+    """Build the network that the `setup` section of a checked config asks for.
 
     Args:
-        setup: the setup section of a checked config.
         pretrained: load the weights that `setup.model.pretrain` names; False touches neither files nor network.
         download_dir: folder of the archives that `pretrain` may name (depth from video).
         frame_ids: the dataset's frames (depth from video).
@@ -70,7 +69,8 @@ def _build_network(setup: SetupConfig) -> MultiTaskNetwork:
     backbone = Encoder(name=setup.model.backbone, use_dilation=setup.model.dilation)
     tasks = setup.model.tasks
     if setup.method == "baseline":
-        return Baseline(backbone=backbone, heads={task: _head(backbone, cfg) for task, cfg in tasks.items()})
+        stride = setup.model.output_stride
+        return Baseline(backbone=backbone, heads={task: _head(backbone, cfg, stride) for task, cfg in tasks.items()})
     if setup.method == "padnet":
         return PADNet(backbone=backbone, heads={task: _padnet_head(backbone, cfg) for task, cfg in tasks.items()})
 
@@ -93,11 +93,10 @@ def _build_network(setup: SetupConfig) -> MultiTaskNetwork:
     return DenseMTL(backbone=backbone, heads=heads, sections=sections, exchanges=exchanges)
 
 
-def _head(backbone: Encoder, cfg: TaskConfig) -> Decoder | DeepLabHead:
+def _head(backbone: Encoder, cfg: TaskConfig, stride: int) -> Decoder | DeepLabHead:
     if cfg.head == "padnet+":
         return _decoder(backbone, cfg.kwargs)
-    channels, stride = backbone.channels[-1], backbone.reductions[-1]
-    return DeepLabHead(in_channels=channels, num_out_ch=cfg.kwargs.num_out_ch, upsampling=stride)
+    return DeepLabHead(in_channels=backbone.channels[-1], num_out_ch=cfg.kwargs.num_out_ch, upsampling=stride)
 
 
 def _padnet_head(backbone: Encoder, cfg: TaskConfig) -> PADNetHead:

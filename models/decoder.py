@@ -48,16 +48,7 @@ class MergeBlock(Block):
     """The block after the upsampling: sees the level below, upsampled, and the encoder's feature beside it."""
 
     def forward(self, x: Tensor, skip: Tensor | None, size: Sequence[int]) -> Tensor:
-        """Upsample by nearest, concatenate, convolve.
-
-        Args:
-            x: [B,C,h,w].
-            skip: [B,C_skip,h',w'], C + C_skip = in_channels; None where there is none.
-            size: (h', w').
-
-        Returns:
-            [B,out_channels,h',w'].
-        """
+        """x [B,C,h,w] upsampled by nearest to `size` (h',w'), skip [B,C_skip,h',w'] -> [B,out_channels,h',w']."""
         if (2 * x.shape[-2], 2 * x.shape[-1]) == tuple(size):
             # The usual case, without making the upsampled map and the concatenation.
             below, beside = self.conv.weight.split([x.shape[1], self.conv.in_channels - x.shape[1]], dim=1)
@@ -85,10 +76,7 @@ class SigmoidPrediction(nn.Module):
 class DecoderLevel(nn.Module):
     """One level: a block, upsampling, the encoder's finer feature beside it, another block.
 
-    Args:
-        enter: the block before the upsampling.
-        skip: what the encoder's feature passes before it is concatenated; None leaves it out.
-        merge: the block after.
+    `skip` is what the encoder's feature passes before it is concatenated; None leaves it out.
     """
 
     def __init__(self, *, enter: nn.Module, skip: nn.Module | None, merge: MergeBlock) -> None:
@@ -98,14 +86,9 @@ class DecoderLevel(nn.Module):
         self.merge = merge
 
     def forward(self, x: Tensor, finer: Tensor | None) -> Tensor:
-        """One level up.
+        """The level below [B,C,h,w] and the encoder's finer feature [B,C_skip,h',w'] -> [B,C_level,h',w'].
 
-        Args:
-            x: the level below, [B,C,h,w].
-            finer: the encoder's feature at the output size [B,C_skip,h',w']; None at level 0, which doubles the size.
-
-        Returns:
-            [B,C_level,h',w'].
+        Level 0 has no finer feature and doubles the size.
         """
         x = self.enter(x)  # [B,C_level,h,w]
         size = (2 * x.shape[-2], 2 * x.shape[-1]) if finer is None else finer.shape[-2:]
@@ -117,19 +100,15 @@ class Decoder(Head):
 
     Args:
         encoder_channels: of the encoder's five features, finest first.
-        num_out_ch: channels of a prediction.
         active_scales: levels with a prediction; scale s has 1/2^s of the image's resolution.
         num_ch_dec: channels of the levels 0..n.
         aspp: takes the place of the first block of level n when given, with that level's channels.
         is_regression: predictions pass a sigmoid.
         use_skips: whether levels see the encoder's finer features.
         n_project_skip_ch: channels to which these features are projected; -1 leaves them as they are.
-        batch_norm: batch norm in every block.
         dropout: probability of dropping a channel after every block.
 
     Attributes:
-        levels: ModuleDict of `DecoderLevel`, "n" to "0".
-        predictions: ModuleDict, one for each of `active_scales`, in that order.
         checkpoints_activations: run the levels again in the backward pass instead of keeping what is in them.
     """
 

@@ -20,9 +20,7 @@ class DeepLabHead(Head):
     """ASPP, a 3x3 and a 1x1 convolution, bilinear upsampling to the image's size; scale 0 only.
 
     Args:
-        in_channels: channels of the encoder's last feature.
-        num_out_ch: channels of the prediction.
-        upsampling: stride of that feature.
+        upsampling: stride of the encoder's last feature.
     """
 
     active_scales = (0,)

@@ -12,11 +12,7 @@ WIDTHS = (64, 128, 256, 512, 1)
 
 
 class Discriminator(nn.Module):
-    """Five strided convolutions with spectral normalisation; one logit for every 32x32 patch.
-
-    Args:
-        in_channels: channels of the map to judge.
-    """
+    """Five strided convolutions with spectral normalisation; one logit for every 32x32 patch."""
 
     def __init__(self, *, in_channels: int) -> None:
         super().__init__()

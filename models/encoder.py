@@ -30,7 +30,6 @@ class Encoder(nn.Module):
 
     Attributes:
         channels: of the five features, finest first.
-        reductions: their strides, how many image pixels one position spans along each axis.
         checkpoints_activations: run the residual blocks again in the backward pass instead of keeping what is in them.
     """
 
@@ -46,12 +45,14 @@ class Encoder(nn.Module):
         self.layer1, self.layer2, self.layer3, self.layer4 = resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4
         width = resnet.fc.in_features
         self.channels = (64, width // 8, width // 4, width // 2, width)
-        self.reductions = (2, 4, *(8 << k >> sum(use_dilation[: k + 1]) for k in range(3)))
         self.checkpoints_activations = False
         self._is_frozen = False
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Image [B,3*n_images,H,W] in [0,1] -> five features [B,channels[k],H/reductions[k],W/reductions[k]]."""
+        """Image [B,3*n_images,H,W] in [0,1] -> five features [B,channels[k],H/s,W/s], s = 2, 4, 8, 16, 32.
+
+        Every dilated stage halves s of its own feature and of those after it.
+        """
         x = (image - INPUT_MEAN) / INPUT_STD
         stem = self.relu(self.bn1(self.conv1(x)))  # [B,64,H/2,W/2]
         features = [stem]

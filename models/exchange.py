@@ -18,9 +18,7 @@ class TaskExchange(nn.Module):
 
     Args:
         sources: the other tasks, in the order in which their direction features are concatenated.
-        channels: C, of every task's feature.
-        downscale: s, of the attention.
-        design: what the exchange is made of.
+        channels, downscale: C and s of `models/attention.py`.
     """
 
     def __init__(self, *, sources: Sequence[str], channels: int, downscale: int, design: ExchangeDesign) -> None:
@@ -57,9 +55,7 @@ def exchange_block(
 
     Args:
         tasks: in their declared order, which is the order of sources too.
-        channels: C, of every task's feature at this level.
-        downscale: s, of the attention.
-        design: what the exchange is made of.
+        channels, downscale: C and s of `models/attention.py` at this level.
         source_order: the order of sources for targets that need another than the declared one.
     """
     orders = {target: [task for task in tasks if task != target] for target in tasks} | dict(source_order or {})

@@ -12,11 +12,7 @@ Predictions = dict[str, dict[int, Tensor]]  # task -> scale -> [B,C_task,h,w]
 
 
 class Head(nn.Module, ABC):
-    """Base of the heads.
-
-    Attributes:
-        active_scales: the scales it predicts.
-    """
+    """Base of the heads; `active_scales` are the scales it predicts."""
 
     active_scales: tuple[int, ...]
 
@@ -41,12 +37,10 @@ class MultiTaskNetwork(nn.Module, ABC, Generic[HeadT]):
     """Base of the networks.
 
     Args:
-        backbone: the encoder.
         heads: head of each task, in the order of the tasks.
         exchanges: by stage, "0" where there is only one.
 
     Attributes:
-        tasks: in their declared order.
         scales: of each task's predictions.
     """
 

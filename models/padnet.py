@@ -23,8 +23,6 @@ class PADNetHead(Head):
     """The modules of one task: the first prediction and, unless it is auxiliary, the second.
 
     Args:
-        in_channels: channels of the encoder's last feature.
-        out_channels: channels of the prediction.
         auxiliary: the task is only predicted first, to guide the others.
         is_regression: predictions pass a sigmoid (disparity).
     """
@@ -52,12 +50,7 @@ def _prediction(out_channels: int, is_regression: bool) -> nn.Sequential:
 
 
 class PADNet(MultiTaskNetwork[PADNetHead]):
-    """Encoder, initial predictions, distillation between the tasks, final predictions.
-
-    Args:
-        backbone: the encoder.
-        heads: head of each task, in the order of the tasks.
-    """
+    """Encoder, initial predictions, distillation between the tasks, final predictions."""
 
     def __init__(self, *, backbone: Encoder, heads: Mapping[str, PADNetHead]) -> None:
         finals = [task for task, head in heads.items() if not head.auxiliary]

@@ -14,12 +14,7 @@ from vendor.monodepth2.pose import PoseDecoder
 
 
 class PoseNet(nn.Module):
-    """ResNet-18 on frames stacked along the channels, and a decoder of camera motions.
-
-    Args:
-        n_frames: frames stacked.
-        n_motions: motions predicted.
-    """
+    """ResNet-18 on `n_frames` frames stacked along the channels, and a decoder of `n_motions` camera motions."""
 
     def __init__(self, *, n_frames: int, n_motions: int) -> None:
         super().__init__()

@@ -18,9 +18,7 @@ from utils.constants import THREE_WAYS_LEVEL
 class ThreeWays(MultiTaskNetwork[Decoder]):
     """The decoders run in two sections; between them each task adds what its attention to every other task gives.
 
-    Args:
-        backbone: the encoder.
-        heads: decoder of each task, in the order of the tasks; all of the same depth, and width at `THREE_WAYS_LEVEL`.
+    The decoders are all of the same depth, and of the same width at `THREE_WAYS_LEVEL`.
     """
 
     def __init__(self, *, backbone: Encoder, heads: Mapping[str, Decoder]) -> None:

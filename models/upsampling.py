@@ -14,13 +14,7 @@ from torch import Tensor
 def convolve_doubled(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`conv3x3(reflection_pad(nearest_upsample(x, 2), 1))`, equal up to rounding.
 
-    Args:
-        x: [B,C,h,w].
-        weight: [C_out,C,3,3].
-        bias: [C_out].
-
-    Returns:
-        [B,C_out,2h,2w].
+    x [B,C,h,w], weight [C_out,C,3,3], bias [C_out] -> [B,C_out,2h,2w].
     """
     # Reflecting the upsampled map at its border repeats the small map's border.
     padded = F.pad(x, (1, 1, 1, 1), mode="replicate")  # [B,C,h+2,w+2]

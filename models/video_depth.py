@@ -18,7 +18,6 @@ class VideoDepth(nn.Module):
     """A multi-task network with a pose network beside it.
 
     Args:
-        main: the multi-task network.
         pose_net: made for two frames and two motions (`pairs`), or for all of `frame_ids` and a motion per neighbour
             (`all`).
         frame_ids: offsets of the frames, 0 (the image itself) among them.

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 from torch import nn
 
+from utils.constants import without_wrapper
 from utils.errors import UserError
 
 DEFAULT = "default"
-WRAPPERS = ("main", "monodepth")
 
 
 class TaskNetwork(Protocol):
@@ -31,24 +31,18 @@ def parameter_groups(model: TaskNetwork, lr: Mapping[str, float]) -> list[dict[s
     """Sort the trainable parameters of `model` into one group per entry of `lr`, in its order.
 
     The key that says most about a parameter's name wins; parameters without any get `default`. Frozen parameters are
-    left out, and so are groups that end up empty.
-
-    Args:
-        model: the network.
-        lr: learning rate by key, `default` among them.
-
-    Returns:
-        Groups as an optimizer takes them, with "name" (the key without `main.` or `monodepth.`) and "lr".
+    left out, and so are groups that end up empty. The groups are as an optimizer takes them, with "name" (the key
+    without `main.` or `monodepth.`) and "lr".
 
     Raises:
         UserError: a key that names no parameter of the model.
     """
-    rates = {_strip(key): rate for key, rate in lr.items()}
+    rates = {without_wrapper(key): rate for key, rate in lr.items()}
     served = {f"params.{task}": {id(p) for p in model.task_parameters(task)} for task in model.tasks}
     groups: dict[str, list[nn.Parameter]] = {key: [] for key in rates}
     unused = set(rates) - {DEFAULT}
     for name, parameter in model.named_parameters():
-        path = f"{_strip(name)}."
+        path = f"{without_wrapper(name)}."
         naming = {DEFAULT: 0.0}  # the keys that name this parameter, and how much they say
         for key in rates:
             if id(parameter) in served.get(key, ()):
@@ -59,12 +53,6 @@ def parameter_groups(model: TaskNetwork, lr: Mapping[str, float]) -> list[dict[s
         if parameter.requires_grad:
             groups[max(naming, key=naming.__getitem__)].append(parameter)
     for key in lr:
-        if _strip(key) in unused:
-            raise UserError(f"setup.lr.{key}: no parameter's name begins so; names are like {_strip(name)}")
+        if without_wrapper(key) in unused:
+            raise UserError(f"setup.lr.{key}: no parameter's name begins so; names are like {without_wrapper(name)}")
     return [{"name": name, "params": group, "lr": rates[name]} for name, group in groups.items() if group]
-
-
-def _strip(name: str) -> str:
-    """A name or key without the prefix of the video setting's networks."""
-    first, _, rest = name.partition(".")
-    return rest if first in WRAPPERS and rest else name

@@ -1,6 +1,5 @@
 """Checks of an experiment's network and losses against each other and against the dataset."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 
 from utils.config.messages import closest_hint
@@ -9,7 +8,7 @@ from utils.config.schema.data import DATASETS
 from utils.config.schema.loss import TASKS
 from utils.config.schema.setup import UNDILATED, TaskConfig
 from utils.config.schema.types import TaskName
-from utils.constants import THREE_WAYS_LEVEL
+from utils.constants import THREE_WAYS_LEVEL, without_wrapper
 
 Mistake = tuple[str, str]  # dotted key, and what is wrong there
 _TASKS = "setup.model.tasks"
@@ -174,7 +173,7 @@ def _learning_rates(config: Config) -> Iterator[Mistake]:
     stems = [group.removeprefix("monodepth.") for group in groups]
     named: dict[str, str] = {}
     for key in setup.lr:
-        short = re.sub(r"^(main|monodepth)\.", "", key)
+        short = without_wrapper(key)
         known = key == "default" or short == "heads" or any(f"{short}.".startswith(f"{stem}.") for stem in stems)
         if not known:
             yield f"setup.lr.{key}", f"no such group of parameters; {closest_hint(key, ['default', *groups])}"

@@ -67,14 +67,10 @@ def reprojection_error(
 
 
 def edge_aware_smoothness(disparity: Tensor, image: Tensor) -> Tensor:
-    """Edge-aware smoothness of the mean-normalised disparity, a scalar.
+    """Edge-aware smoothness, a scalar, of the mean-normalised disparity [B, 1, H, W] > 0 of an image [B, C, H, W].
 
     Absolute differences of neighbouring disparities, weighted down where the image changes too, so that depth may
     jump at the borders of objects. The division by the mean takes away the gain from shrinking all disparities.
-
-    Args:
-        disparity: [B, 1, H, W], positive.
-        image: [B, C, H, W], of the same size.
     """
     normalised = disparity / (disparity.mean((2, 3), keepdim=True) + 1e-7)
     total = disparity.new_zeros(())

@@ -10,13 +10,7 @@ MOTION_SCALE = 0.01
 
 
 class PoseDecoder(nn.Module):
-    """Four convolutions and a mean over positions; module names are those of the published weights (`net.0`...).
-
-    Args:
-        in_channels: channels of the feature.
-        n_motions: motions predicted for every sample.
-        channels: width of the hidden layers.
-    """
+    """Four convolutions and a mean over positions; module names are those of the published weights (`net.0`...)."""
 
     def __init__(self, *, in_channels: int, n_motions: int, channels: int = 256) -> None:
         super().__init__()

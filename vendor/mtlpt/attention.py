@@ -10,12 +10,7 @@ from utils.convolution import Conv2d
 
 
 class SigmoidAttention(nn.Module):
-    """conv(x) * sigmoid(gate(x)): a feature, and a gate that lets it through position by position.
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-    """
+    """conv(x) * sigmoid(gate(x)): a feature, and a gate that lets it through position by position."""
 
     def __init__(self, *, in_channels: int, out_channels: int) -> None:
         super().__init__()

@@ -19,7 +19,6 @@ class ASPP(nn.Module):
     Every branch, and the projection of all of them, is followed by batch norm and ReLU.
 
     Args:
-        in_channels: channels of the input.
         out_channels: channels of every branch and of the output.
         rates: dilation of each 3x3 branch.
         pooling: whether the mean of the image is a branch too.
