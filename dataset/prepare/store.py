@@ -104,9 +104,6 @@ class PreparedStore:
         Raises:
             UserError: It cannot be written, because the disk is full, for example.
         """
-        dtype, shape = array_type(item.kind, width=self.width, height=self.height)
-        if array.dtype != dtype or array.shape != shape:
-            raise ValueError(f"an array of kind {item.kind} must be {dtype} {shape}, got {array.dtype} {array.shape}")
         path = self.path(item)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +111,7 @@ class PreparedStore:
             raise UserError(
                 f"{path.parent}: cannot be created ({error.strerror}); choose a writable folder with data.prepared"
             ) from error
-        write_atomically(path, lambda file: file.write(_header(dtype, shape) + array.tobytes()))
+        write_atomically(path, lambda file: file.write(_header(array.dtype, array.shape) + array.tobytes()))
 
 
 def size_and_time(file: Path) -> tuple[int, int]:

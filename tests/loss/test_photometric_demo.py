@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dataset.demo.scene import make_scene
+from dataset.demo.formats import make_scene
 from dataset.files import Camera
 from dataset.transform import SampleTransform, resize_nearest, resize_rgb, rgb_to_planes
 from loss.photometric import PhotometricLoss
