@@ -26,6 +26,7 @@ The far plane of the synthetic datasets (65535 cm, the sky) counts as measured; 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
@@ -56,6 +57,7 @@ class Source(Protocol):
     def load(self, index: int) -> dict[str, np.ndarray]: ...
 
 
+@dataclass(eq=False, kw_only=True)
 class DenseDataset(Dataset):
     """Samples as documented on top of this file.
 
@@ -69,22 +71,15 @@ class DenseDataset(Dataset):
         uncropped_frames: also give every video frame before the crop, for a pose network that shall see more.
     """
 
-    def __init__(
-        self,
-        *,
-        source: Source,
-        transform: Transform,
-        seed: int,
-        num_scales: int = 1,
-        uncropped_frames: bool = False,
-    ) -> None:
-        if source.frames and min(transform.size) >> (num_scales - 1) == 0:
-            raise ValueError(f"num_scales {num_scales} shrinks a sample of {transform.size} to nothing")
-        self.source = source
-        self.transform = transform
-        self.seed = seed
-        self.num_scales = num_scales
-        self.uncropped_frames = uncropped_frames
+    source: Source
+    transform: Transform
+    seed: int
+    num_scales: int = 1
+    uncropped_frames: bool = False
+
+    def __post_init__(self) -> None:
+        if self.source.frames and min(self.transform.size) >> (self.num_scales - 1) == 0:
+            raise ValueError(f"num_scales {self.num_scales} shrinks a sample of {self.transform.size} to nothing")
 
     def filename(self, index: int) -> str:
         """The name of a sample."""

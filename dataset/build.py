@@ -134,7 +134,8 @@ def _at(key: str) -> Iterator[None]:
 
 def prepared_store(base: str, cfg: DatasetConfig, files: DatasetFiles) -> PreparedStore:
     """Where the dataset's prepared arrays are below the folder `base`."""
-    return PreparedStore(Path(base), dataset=cfg.dataset, root=files.root, width=cfg.width, height=cfg.height)
+    folder = Path(base) / f"{cfg.dataset}_{cfg.width}x{cfg.height}"
+    return PreparedStore(folder=folder, root=files.root, width=cfg.width, height=cfg.height)
 
 
 def _open_files(use: DatasetUse) -> DatasetFiles:

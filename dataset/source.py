@@ -1,6 +1,6 @@
 """The arrays of a split's samples at the training size, from the dataset's files or from what was prepared of them."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from dataset.prepare.store import PreparedStore
 MAX_MAPPED = 16384  # prepared arrays kept mapped, as mapping anew costs page faults; Linux allows a process 65,530
 
 
+@dataclass(eq=False, kw_only=True)
 class FileSource:
     """The samples of a split.
 
@@ -29,30 +30,20 @@ class FileSource:
         NotPrepared: `prepared` lacks an array of the files as they are now.
     """
 
-    def __init__(
-        self,
-        *,
-        files: DatasetFiles,
-        labels: LabelSet,
-        names: Sequence[str],
-        labelled: np.ndarray,
-        width: int,
-        height: int,
-        frames: Sequence[int] = (0,),
-        prepared: PreparedStore | None = None,
-    ) -> None:
-        self.files = files
-        self.maps = files.maps
-        self.labels = labels
-        self.names = list(names)
-        self.labelled = labelled
-        self.width = width
-        self.height = height
-        self.frames = tuple(frames)
-        self.prepared = prepared
-        self._kept: dict[int, dict[str, np.ndarray]] = {}
-        if prepared is not None:
-            prepared.require(item for index in range(len(self.names)) for item in self.items(index).values())
+    files: DatasetFiles
+    labels: LabelSet
+    names: list[str]
+    labelled: np.ndarray
+    width: int
+    height: int
+    frames: tuple[int, ...]
+    prepared: PreparedStore | None
+    _kept: dict[int, dict[str, np.ndarray]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self.maps = self.files.maps
+        if self.prepared is not None:
+            self.prepared.require(item for index in range(len(self.names)) for item in self.items(index).values())
 
     def items(self, index: int) -> dict[str, Item]:
         """What a sample is made of, by the key of its array."""

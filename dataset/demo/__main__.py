@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
     """Does what the command line asks."""
     world = World(**{field.name: getattr(options, field.name) for field in fields(World)})
     names = tuple(FORMATS) if options.layout == "all" else (options.layout,)
-    roots = generate(options.out, names, world, workers=options.workers, progress=True)
+    roots = generate(options.out, names, world, workers=options.workers)
     frames = world.scenes * world.frames
     variables = " ".join(f"{FORMATS[name].variable}={root.resolve()}" for name, root in roots.items())
     print(f"Wrote {world.scenes} scenes with {frames} annotated frames for each of {', '.join(roots)}; use {variables}")

@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -10,8 +10,10 @@ import numpy as np
 
 from dataset import cityscapes, nyudv2, synthia, vkitti2
 from dataset.demo.classes import INDOOR, OUTDOOR
-from dataset.demo.rendering import Frame
-from dataset.demo.scene import make_scene
+from dataset.demo.indoor import build_indoor
+from dataset.demo.outdoor import build_outdoor
+from dataset.demo.rendering import Frame, Scene
+from dataset.demo.style import STYLES
 from dataset.demo.world import World
 from dataset.files import Camera
 
@@ -20,6 +22,11 @@ STRIDE = 3
 # Largest depth of the centimetre formats, metres; also what they hold in the sky.
 FAR_PLANE = 655.35
 JPEG_QUALITY = 95
+
+
+def make_scene(seed: int | Sequence[int], style: str = "source", *, outdoor: bool) -> Scene:
+    """The scene that `seed` stands for: a street or a room, in one of the `STYLES`."""
+    return (build_outdoor if outdoor else build_indoor)(np.random.default_rng(seed), STYLES[style])
 
 
 class Format(ABC):

@@ -4,17 +4,15 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
 from dataset.demo.formats import FORMATS
 from dataset.demo.world import World
+from utils.console import progress
 from utils.errors import UserError
 from utils.files import save_json
 
@@ -22,15 +20,12 @@ from utils.files import save_json
 MANIFEST = "demo_world.json"
 
 
-def generate(
-    out: str | Path, layouts: Sequence[str], world: World, *, workers: int = 1, progress: bool = False
-) -> dict[str, Path]:
+def generate(out: str | Path, layouts: Sequence[str], world: World, *, workers: int = 1) -> dict[str, Path]:
     """Writes `out/<layout>/` for every layout, each a dataset root, replacing an earlier demo world there.
 
     Args:
         layouts: names from `FORMATS`.
         workers: processes; the files do not depend on it.
-        progress: whether to show a bar.
 
     Returns:
         The root of each dataset.
@@ -42,7 +37,7 @@ def generate(
     try:
         for name in layouts:
             _refuse_foreign(out, name)
-        return {name: _replace(out, name, world, workers, progress) for name in layouts}
+        return {name: _replace(out, name, world, workers) for name in layouts}
     except OSError as error:
         raise UserError(f"demo world: cannot write to {out}: {error}") from error
 
@@ -58,13 +53,13 @@ def _refuse_foreign(out: Path, name: str) -> None:
         )
 
 
-def _replace(out: Path, name: str, world: World, workers: int, progress: bool) -> Path:
+def _replace(out: Path, name: str, world: World, workers: int) -> Path:
     """Writes one dataset beside its place and then moves it there."""
     root, staging = out / name, out / f".{name}.partial"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
-        _write(staging, name, world, workers, progress)
+        _write(staging, name, world, workers)
         # Claimed before it is moved, so that a run stopped in between can be repeated.
         save_json(out / MANIFEST, _read_manifest(out) | {name: asdict(world)})
         if root.exists():
@@ -75,19 +70,20 @@ def _replace(out: Path, name: str, world: World, workers: int, progress: bool) -
     return root
 
 
-def _write(root: Path, name: str, world: World, workers: int, progress: bool) -> None:
+def _write(root: Path, name: str, world: World, workers: int) -> None:
     """Fills the empty folder `root`."""
     FORMATS[name].write_lists(root, world)
     write = partial(FORMATS[name].write_scene, root, world)
-    hidden = None if progress else True  # None: also where nobody watches, as in a log file
-    with ExitStack() as stack:
+    spawn = multiprocessing.get_context("spawn")
+    with progress(total=world.scenes, description=name, unit="scene") as bar:
         if workers > 1:
-            pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-            done: Iterator[None] = stack.enter_context(pool).map(write, range(world.scenes))
+            with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+                for _ in pool.map(write, range(world.scenes)):
+                    bar.update()
         else:
-            done = map(write, range(world.scenes))
-        for _ in tqdm(done, total=world.scenes, desc=name, unit="scene", disable=hidden):
-            pass
+            for number in range(world.scenes):
+                write(number)
+                bar.update()
 
 
 def _read_manifest(out: Path) -> dict[str, dict]:

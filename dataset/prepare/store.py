@@ -5,6 +5,7 @@ import io
 import math
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -21,24 +22,23 @@ class NotPrepared(UserError):
     """Prepared arrays that are missing, stale or damaged; preparing again mends it."""
 
 
+@dataclass(eq=False, kw_only=True)
 class PreparedStore:
     """Prepared arrays of one dataset at one size.
 
     Sizes and times of the dataset's files are looked up once, so a run goes on with the arrays it started with.
 
     Args:
-        base: the folder of `data.prepared`.
-        dataset: its name.
+        folder: where they are.
         root: the dataset's folder.
         width, height: of the arrays.
     """
 
-    def __init__(self, base: Path, *, dataset: str, root: Path, width: int, height: int) -> None:
-        self.folder = base / f"{dataset}_{width}x{height}"
-        self.root = root
-        self.width = width
-        self.height = height
-        self._stamps: dict[Path, tuple[str, int, int]] = {}
+    folder: Path
+    root: Path
+    width: int
+    height: int
+    _stamps: dict[Path, tuple[str, int, int]] = field(default_factory=dict, init=False)
 
     def path(self, item: Item) -> Path:
         """Where the array of an item is, or goes."""
@@ -104,9 +104,6 @@ class PreparedStore:
         Raises:
             UserError: It cannot be written, because the disk is full, for example.
         """
-        dtype, shape = array_type(item.kind, width=self.width, height=self.height)
-        if array.dtype != dtype or array.shape != shape:
-            raise ValueError(f"an array of kind {item.kind} must be {dtype} {shape}, got {array.dtype} {array.shape}")
         path = self.path(item)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +111,7 @@ class PreparedStore:
             raise UserError(
                 f"{path.parent}: cannot be created ({error.strerror}); choose a writable folder with data.prepared"
             ) from error
-        write_atomically(path, lambda file: file.write(_header(dtype, shape) + array.tobytes()))
+        write_atomically(path, lambda file: file.write(_header(array.dtype, array.shape) + array.tobytes()))
 
 
 def size_and_time(file: Path) -> tuple[int, int]:

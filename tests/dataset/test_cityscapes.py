@@ -121,48 +121,12 @@ def test_a_map_of_another_aspect_than_a_small_image_is_an_error(tmp_path):
         build(tmp_path)[0]
 
 
-@pytest.mark.parametrize(
-    ("folder", "archive"),
-    [("leftImg8bit/train", "leftImg8bit_trainvaltest.zip"), ("gtFine", "gtFine_trainvaltest.zip"),
-     ("disparity", "disparity_trainvaltest.zip")],
-)  # fmt: skip
-def test_a_missing_folder_names_the_config_key_and_what_belongs_there(tmp_path, folder, archive):
-    write_cityscapes(tmp_path)
-    (tmp_path / folder).rename(tmp_path / "away")
-    with pytest.raises(UserError) as error:
-        build(tmp_path)
-    message = str(error.value)
-    assert message.startswith(f"data.path: {tmp_path / folder}: no such file or folder")
-    assert archive in message and "gtFine/<split>/<city>/*_gtFine_labelIds.png" in message
-
-
 def test_a_missing_root_names_the_section_it_was_configured_in(tmp_path):
     cfg = config("cityscapes", tmp_path / "nowhere", 19, (64, 32))
     with pytest.raises(
         UserError, match=rf"^data\.target\.path: {tmp_path}/nowhere: no such file or folder. Cityscapes"
     ):
         build_dataset(DatasetUse(cfg=cfg, split="val", tasks=(), training=False, section="data.target"), seed=0)
-
-
-@pytest.mark.parametrize(
-    ("path", "task"),
-    [(f"gtFine/{TRAIN}_gtFine_labelIds.png", "semseg"), (f"disparity/{TRAIN}_disparity.png", "depth"),
-     (f"leftImg8bit/{TRAIN}_leftImg8bit.png", "semseg")],
-)  # fmt: skip
-def test_missing_and_damaged_files_name_themselves_and_the_sample(tmp_path, path, task):
-    write_cityscapes(tmp_path)
-    samples = build(tmp_path, tasks=(task,))
-    file = tmp_path / path
-    whole = file.read_bytes()
-    middle = len(whole) // 2
-    flipped = whole[:middle] + bytes([whole[middle] ^ 0x55]) + whole[middle + 1 :]
-    for content in (whole[:middle], flipped, b"", b"no image at all"):
-        file.write_bytes(content)
-        with pytest.raises(UserError, match=rf"^{file}: truncated or corrupt .*needed for sample {TRAIN}"):
-            samples[0]
-    file.unlink()
-    with pytest.raises(UserError, match=rf"^{file}: no such file, needed for sample {TRAIN}"):
-        samples[0]
 
 
 def test_a_label_of_another_size_than_the_image_is_an_error(tmp_path):

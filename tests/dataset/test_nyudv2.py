@@ -82,13 +82,6 @@ def test_labels_with_a_palette_are_ids(tmp_path):
     np.testing.assert_array_equal(build(tmp_path)[0]["semseg"], np.where(ids == 0, 250, ids - 1))
 
 
-@pytest.mark.parametrize("size", [(64, 48), (56, 42)])
-def test_intrinsics_are_those_of_640x480_whatever_the_pack(tmp_path, size):
-    write_nyudv2(tmp_path, size=size)
-    expected = [[518.857901 * 0.9, 0, 325.582449 * 0.9], [0, 519.469611 * 448 / 480, 253.736166 * 448 / 480], [0, 0, 1]]
-    np.testing.assert_allclose(build(tmp_path, size=(576, 448), tasks=())[0]["intrinsics"], expected, rtol=1e-6)
-
-
 def test_edges_stay_thin_lines_when_shrunk(tmp_path):
     write_nyudv2(tmp_path)
     edges = np.zeros((48, 64), np.uint8)
@@ -96,35 +89,6 @@ def test_edges_stay_thin_lines_when_shrunk(tmp_path):
     Image.fromarray(edges).save(tmp_path / "edge" / "0001.png")
     shrunk = build(tmp_path, size=(16, 12), tasks=("edges",))[0]["edges"]
     assert (shrunk[:, 2] == 1).all() and shrunk.sum() == 12
-
-
-@pytest.mark.parametrize(
-    ("folder", "task"),
-    [("images", "semseg"), ("segmentation", "semseg"), ("depth", "depth"), ("normals", "normals"), ("edge", "edges"),
-     ("gt_sets/train.txt", "depth")],
-)  # fmt: skip
-def test_a_missing_folder_is_named_with_the_expected_tree(tmp_path, folder, task):
-    write_nyudv2(tmp_path)
-    (tmp_path / folder).rename(tmp_path / "away")
-    with pytest.raises(UserError, match=rf"^data\.path: {tmp_path}/{folder}: no such file or folder.*gt_sets/"):
-        build(tmp_path, tasks=(task,))
-
-
-@pytest.mark.parametrize(
-    ("arrays", "file"),
-    [(False, "segmentation/0001.png"), (False, "normals/0001.png"), (False, "edge/0001.png"), (False, "depth/0001.npy"),
-     (True, "normals/0001.npy"), (True, "edge/0001.npy"), (True, "images/0001.jpg")],
-)  # fmt: skip
-def test_missing_and_truncated_files_name_themselves_and_the_sample(tmp_path, arrays, file):
-    write_nyudv2(tmp_path, arrays=arrays)
-    samples = build(tmp_path)
-    path = tmp_path / file
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(UserError, match=rf"^{path}: truncated or corrupt .*needed for sample 0001"):
-        samples[0]
-    path.unlink()
-    with pytest.raises(UserError, match=rf"^{path}: no such file, needed for sample 0001"):
-        samples[0]
 
 
 @pytest.mark.parametrize(

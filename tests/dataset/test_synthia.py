@@ -4,7 +4,6 @@ import pytest
 from dataset.build import DatasetUse, build_dataset
 from dataset.labels import label_set
 from tests.helpers.dataset_files import config, write_image, write_synthia
-from utils.errors import UserError
 
 
 def build(root, *, split="all", tasks=("semseg", "depth"), size=(64, 38), **options):
@@ -40,30 +39,7 @@ def test_the_far_plane_is_a_measured_value(tmp_path):
     assert sample["depth"][0, 0, 1] == np.float32(655.35)
 
 
-def test_intrinsics_are_those_of_1280x760_resized(tmp_path):
-    write_synthia(tmp_path, count=1)
-    expected = [[532.740352 * 0.8, 0, 512], [0, 532.740352 * 512 / 760, 256], [0, 0, 1]]
-    np.testing.assert_allclose(build(tmp_path, size=(1024, 512), tasks=())[0]["intrinsics"], expected, rtol=1e-6)
-
-
 def test_gt_labels_come_before_parsed_labels(tmp_path):
     write_synthia(tmp_path, count=1)
     write_image(tmp_path / "parsed_LABELS" / "0000000.png", np.full((38, 64), 1, np.uint8))
     assert len(build(tmp_path)[0]["semseg"].unique()) > 5
-
-
-@pytest.mark.parametrize(("folder", "tasks"), [("RGB", ()), ("GT", ("semseg",)), ("Depth", ("depth",))])
-def test_a_missing_folder_is_named_with_the_expected_tree(tmp_path, folder, tasks):
-    write_synthia(tmp_path, count=2)
-    (tmp_path / folder).rename(tmp_path / "away")
-    with pytest.raises(UserError, match=rf"^data\.path: {tmp_path}/{folder}.*no such file or folder.*RGB/\*\.png"):
-        build(tmp_path, tasks=tasks)
-
-
-def test_a_missing_label_file_names_file_and_sample(tmp_path):
-    write_synthia(tmp_path, count=2)
-    (tmp_path / "GT/LABELS/0000001.png").unlink()
-    samples = build(tmp_path)
-    samples[0]
-    with pytest.raises(UserError, match=rf"{tmp_path}/GT/LABELS/0000001.png: no such file, needed for sample 0000001"):
-        samples[1]

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dataset.demo.scene import make_scene
+from dataset.demo.formats import make_scene
 from dataset.files import Camera
 from dataset.resize import resize_nearest, resize_rgb
 from dataset.transform import SampleTransform, rgb_to_planes

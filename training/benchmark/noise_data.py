@@ -1,5 +1,7 @@
 """Datasets of noise in place of files: the samples of `dataset/base.py`, of any dataset and size."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
 
 from dataset.base import DenseDataset
@@ -11,6 +13,7 @@ from utils.constants import MAX_DEPTH, MIN_DEPTH
 N_SAMPLES = 64
 
 
+@dataclass(eq=False, kw_only=True)
 class NoiseSource:
     """Arrays as in `FileSource.load`, drawn at random, the same for an index at any time.
 
@@ -21,15 +24,12 @@ class NoiseSource:
         frames: offsets of the video frames to give beside the sample itself.
     """
 
-    def __init__(
-        self, *, maps: tuple[str, ...], width: int, height: int, n_classes: int, frames: tuple[int, ...] = ()
-    ) -> None:
-        self.maps = maps
-        self.width = width
-        self.height = height
-        self.n_classes = n_classes
-        self.frames = frames
-        self.names = [f"noise_{index:02d}" for index in range(N_SAMPLES)]
+    maps: tuple[str, ...]
+    width: int
+    height: int
+    n_classes: int
+    frames: tuple[int, ...]
+    names: list[str] = field(default_factory=lambda: [f"noise_{index:02d}" for index in range(N_SAMPLES)], init=False)
 
     def load(self, index: int) -> dict[str, np.ndarray]:
         """The arrays of one sample; nothing is void and all depth is measured."""

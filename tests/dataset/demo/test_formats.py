@@ -5,8 +5,7 @@ import pytest
 
 from dataset.build import DatasetUse, build_dataset
 from dataset.demo.classes import INDOOR, OUTDOOR
-from dataset.demo.formats import FORMATS
-from dataset.demo.scene import make_scene
+from dataset.demo.formats import FORMATS, make_scene
 from dataset.labels import label_set
 from tests.helpers.dataset_files import config
 

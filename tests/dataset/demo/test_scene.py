@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from dataset.demo.formats import FORMATS
+from dataset.demo.formats import FORMATS, make_scene
 from dataset.demo.raycast import View
-from dataset.demo.rendering import Frame
-from dataset.demo.scene import Scene, make_scene
+from dataset.demo.rendering import Frame, Scene
 from dataset.demo.shapes import Box, Plane
 
 SIZES = {"nyudv2": (96, 72), "cityscapes": (128, 64), "synthia": (96, 57), "vkitti2": (160, 48)}
