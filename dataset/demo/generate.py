@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dataset.demo.formats import FORMATS
 from dataset.demo.world import World
-from utils.console import progress
+from utils.console import progress_bar
 from utils.errors import UserError
 from utils.files import save_json
 
@@ -75,7 +75,7 @@ def _write(root: Path, name: str, world: World, workers: int) -> None:
     FORMATS[name].write_lists(root, world)
     write = partial(FORMATS[name].write_scene, root, world)
     spawn = multiprocessing.get_context("spawn")
-    with progress(total=world.scenes, description=name, unit="scene") as bar:
+    with progress_bar(total=world.scenes, description=name, unit="scene") as bar:
         if workers > 1:
             with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
                 for _ in pool.map(write, range(world.scenes)):
