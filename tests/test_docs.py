@@ -11,11 +11,11 @@ import main
 from dataset.demo.__main__ import build_parser as demo_parser
 from dataset.labels import label_set
 from dataset.prepare.__main__ import build_parser as prepare_parser
+from tests.helpers.reference import MARKER, PAGE, anchor, reference
 from training.benchmark.__main__ import build_parser as benchmark_parser
 from training.compare import build_parser as compare_parser
 from training.trivial import build_parser as trivial_parser
 from utils.config.load import load_experiment
-from utils.config.reference import MARKER, PAGE, anchor, reference
 from utils.config.schema.data import DATASETS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,7 +30,7 @@ PARSERS = {
     "training.compare": compare_parser,
     "training.trivial": trivial_parser,
 }
-OTHERS = ("venv", "utils.config.reference")  # modules without options of ours
+OTHERS = ("venv", "tests.helpers.reference")  # modules without options of ours
 TARGETS = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 
@@ -110,7 +110,7 @@ def test_python_examples_compile():
 
 
 def test_configuration_lists_the_keys_of_the_schema():
-    assert PAGE.read_text().partition(MARKER)[2].strip() == reference().strip(), "run python -m utils.config.reference"
+    assert PAGE.read_text().partition(MARKER)[2].strip() == reference().strip(), "run python -m tests.helpers.reference"
 
 
 @pytest.mark.parametrize("dataset, n_classes", [(name, n) for name, facts in DATASETS.items() for n in facts.n_classes])

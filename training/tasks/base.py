@@ -27,9 +27,14 @@ class Task(ABC):
     in_percent: ClassVar[bool] = False  # delta_m takes the main figure, a fraction, in percent
     label: str  # key of the batch that must be there for a ground truth
 
+    def __init_subclass__(cls) -> None:
+        missing = [name for name in ("caption", "headlines") if not hasattr(cls, name)]
+        if missing:
+            raise TypeError(f"the task {cls.__name__} lacks {' and '.join(missing)}")
+
+    @abstractmethod
     def decode(self, prediction: Tensor) -> Tensor:
-        """A raw prediction [B, C, H, W], float32 and of its final size, in the units people read; default: as it is."""
-        return prediction
+        """A raw prediction [B, C, H, W], float32 and of its final size, in the units people read."""
 
     def truth(self, batch: Batch) -> tuple[Tensor, ...]:
         """What metrics compare decoded predictions with, from a batch that has the label; default: the label."""

@@ -20,6 +20,9 @@ class Edges(Task):
     in_percent = True
     label = "edges"
 
+    def decode(self, prediction: Tensor) -> Tensor:
+        return prediction
+
     def metrics(self) -> dict[str, Metric]:
         return {"": EdgesMetric()}
 

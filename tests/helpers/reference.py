@@ -1,4 +1,4 @@
-"""Every key of an experiment file as Markdown, from the schema: `python -m utils.config.reference`.
+"""Every key of an experiment file as Markdown, from the schema: `python -m tests.helpers.reference`.
 
 Rewrites what follows the marker in docs/configuration.md; what stands before it is written by hand.
 """
@@ -20,7 +20,7 @@ from utils.config.schema.types import Section, TaskName, is_section, members
 from utils.files import write_atomically
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
-MARKER = "<!-- What follows is written by `python -m utils.config.reference`. -->\n"
+MARKER = "<!-- What follows is written by `python -m tests.helpers.reference`. -->\n"
 
 # Where the keys of each table stand, and what they are; sections inside these are part of their table.
 TABLES: list[tuple[str, type[Section]]] = [
