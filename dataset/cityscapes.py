@@ -44,8 +44,8 @@ class Cityscapes(DatasetFiles):
         maps: Sequence[str],
         width: int,
         height: int,
-        sequences: bool = False,
-        annotated_only: bool = True,
+        sequences: bool,
+        annotated_only: bool,
     ) -> None:
         super().__init__(root=root, maps=maps)
         for kind in self.maps:
@@ -63,7 +63,9 @@ class Cityscapes(DatasetFiles):
             return sorted(name for part in parts for name in self._images("leftImg8bit", part))
         frames = [name for part in parts for name in self._images("leftImg8bit_sequence", part)]
         self._sequence_frames = set(frames)
-        singles = [name for part in parts if self._has_images(part) for name in self._images("leftImg8bit", part)]
+        bases = ("leftImg8bit", "leftImg8bit_small")
+        present = [part for part in parts if any((self.root / base / part).is_dir() for base in bases)]
+        singles = [name for part in present for name in self._images("leftImg8bit", part)]
         if self.annotated_only and singles:
             return sorted(singles)
         annotated = sorted(name for part in parts for name in _listed(self.root / "gtFine" / part, LABEL_SUFFIX))
@@ -136,9 +138,6 @@ class Cityscapes(DatasetFiles):
         near = [_parsed(other) for other in names[max(position - 1, 0) : position + 1]]
         numbers = [other for prefix, other in near if prefix == recording]
         return _shifted(name, min(numbers, key=lambda other: abs(other - number)) - number) if numbers else None
-
-    def _has_images(self, split: str) -> bool:
-        return any((self.root / base / split).is_dir() for base in ("leftImg8bit", "leftImg8bit_small"))
 
     def _images(self, base: str, split: str) -> list[str]:
         return _listed(self._folder(base, split), IMAGE_SUFFIX)

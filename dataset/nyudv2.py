@@ -34,24 +34,21 @@ class NYUDv2(DatasetFiles):
     def __init__(self, *, root: Path, maps: Sequence[str]) -> None:
         super().__init__(root=root, maps=maps)
         self._folders = {kind: self._require(_FILES[kind][0]) for kind in ("image", *self.maps)}
-        self._suffixes = {kind: self._suffix(kind) for kind in self._folders}
-
-    def _suffix(self, kind: str) -> str:
-        """The suffix of the files of a kind in this pack; of two the first, for the messages about missing files."""
-        suffixes = _FILES[kind][1]
-        folder = self._folders[kind]
-        return next((suffix for suffix in suffixes if any(folder.glob(f"*{suffix}"))), suffixes[0])
+        # That of the files in this pack; the first, for the messages about missing files, where there is none.
+        self._suffixes = {
+            kind: next((suffix for suffix in _FILES[kind][1] if any(folder.glob(f"*{suffix}"))), _FILES[kind][1][0])
+            for kind, folder in self._folders.items()
+        }
 
     def names(self, split: str, *, seed: int) -> list[str]:
-        parts = ("train", "val") if split == "all" else (split,)
-        return sorted(name for part in parts for name in self._list(part))
-
-    def _list(self, split: str) -> list[str]:
-        path = self._require(f"gt_sets/{split}.txt")
-        try:
-            return path.read_text(encoding="utf-8").split()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: cannot be read as a list of names ({error}); unpack it again") from error
+        names: list[str] = []
+        for part in ("train", "val") if split == "all" else (split,):
+            path = self._require(f"gt_sets/{part}.txt")
+            try:
+                names += path.read_text(encoding="utf-8").split()
+            except (OSError, UnicodeDecodeError) as error:
+                raise UserError(f"{path}: cannot be read as a list of names ({error}); unpack it again") from error
+        return sorted(names)
 
     def image_path(self, name: str, offset: int = 0) -> Path:
         return self.map_path(name, "image")

@@ -100,14 +100,6 @@ def test_a_resumed_loader_goes_on_with_the_very_same_batches(root, workers):
     assert not torch.equal(whole[0]["image"][0], again["image"][(again["index"] == index).nonzero()[0, 0]])
 
 
-def test_batches_are_collated_as_documented(root):
-    [batch] = take(loader(build(root), 0), 1)
-    assert batch["image"].shape == (2, 3, 16, 24) and batch["depth_mask"].dtype == torch.bool
-    assert batch["index"].dtype == torch.int64 and batch["index"].shape == (2,)
-    assert batch["filename"] == [NAMES[i] for i in batch["index"]]
-    assert batch["intrinsics"].shape == (2, 3, 3)
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 def test_loaders_leave_the_global_generator_alone(root, workers):
     dataset = build(root)

@@ -132,14 +132,6 @@ def test_certain_flips(flip):
     assert {transform(flip=flip).draw(rng).flip for _ in range(50)} == {bool(flip)}
 
 
-def test_flip_agrees_between_images_and_maps():
-    values = np.random.default_rng(0).integers(0, 256, (10, 20), dtype=np.uint8)
-    sample = SampleTransform(left=3, top=2, width=9, height=5, flip=True)
-    image = sample.rgb(cv2.merge([values, values, values]))
-    np.testing.assert_array_equal(image[..., 1], sample.map(values))
-    np.testing.assert_array_equal(sample.map(values), np.fliplr(values[2:7, 3:12]))
-
-
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("channels", [(), (3,)])
@@ -149,3 +141,6 @@ def test_maps_are_cut_and_turned(dtype, channels, flip):
     part = values[..., 2:7, 3:12]
     np.testing.assert_array_equal(cut, part[..., ::-1] if flip else part)
     assert cut.dtype == dtype
+    if dtype == np.uint8 and not channels:
+        image = SampleTransform(left=3, top=2, width=9, height=5, flip=flip).rgb(cv2.merge([values] * 3))
+        np.testing.assert_array_equal(image[..., 1], cut)
