@@ -12,7 +12,7 @@ from utils.config.environment import export_constants
 from utils.config.load import RUN_CONFIG, Experiment, Purpose
 from utils.console import setup_console
 from utils.errors import UserError
-from utils.version import VersionAction
+from utils.version import version
 
 if TYPE_CHECKING:
     from training.distributed import Processes
@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
         "$MODELS. Exit status: 0 done, 1 a failure, 2 a mistake in command, config or data, 130 or 143 stopped by "
         "Ctrl-C or SIGTERM after saving.",
     )
-    parser.add_argument("--version", action=VersionAction, help="print the version and the commit, and exit")
+    parser.add_argument("--version", action="store_true", help="print the version and the commit, and exit")
     add_experiment_options(parser, config_required=False)
 
     action = parser.add_argument_group("what to do (default: train)").add_mutually_exclusive_group()
@@ -49,12 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="INPUT",
         help="apply --weights to your own images, folders of images or globs; needs no dataset",
     )
-    action.add_argument(
-        "--export-weights",
-        type=Path,
-        metavar="FILE",
-        help="write --weights under the published names, for the paper's own code",
-    )
+    export = "write --weights under the published names, for the paper's own code"
+    action.add_argument("--export-weights", type=Path, metavar="FILE", help=export)
 
     weights = parser.add_argument_group("weights")
     weights.add_argument(
@@ -73,11 +69,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     output = parser.add_argument_group("output")
     output.add_argument("--output", type=Path, metavar="DIR", help="where --predict writes; required with it")
-    output.add_argument(
-        "--raw",
-        action="store_true",
-        help="with --predict: also the network's own numbers, <stem>.npz (default: pictures and maps only)",
-    )
+    raw = "with --predict: also the network's own numbers, <stem>.npz (default: pictures and maps only)"
+    output.add_argument("--raw", action="store_true", help=raw)
     output.add_argument(
         "--project", default="DenseMTL", metavar="NAME", help="project on Weights & Biases (default: %(default)s)"
     )
@@ -99,12 +92,8 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--device", metavar="NAME", help="cpu, cuda, cuda:1, ... (default: CUDA where there is one, else the CPU)"
     )
-    run.add_argument(
-        "-d",
-        "--debug",
-        action="store_true",
-        help="one training step and one validation batch, nothing kept: finds mistakes before a long run does",
-    )
+    debug = "one training step and one validation batch, nothing kept: finds mistakes before a long run does"
+    run.add_argument("-d", "--debug", action="store_true", help=debug)
     return parser
 
 
@@ -182,6 +171,9 @@ def run() -> int:
     """Read and check the command line and the experiment, then do what they ask; returns the exit status."""
     with one_reports():
         arguments = build_parser().parse_args()
+        if arguments.version:
+            print(version())
+            return 0
         check(arguments)
         setup_console()
         experiment, weights = choose(arguments)

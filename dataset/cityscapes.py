@@ -38,14 +38,7 @@ class Cityscapes(DatasetFiles):
     )
 
     def __init__(
-        self,
-        *,
-        root: Path,
-        maps: Sequence[str],
-        width: int,
-        height: int,
-        sequences: bool,
-        annotated_only: bool,
+        self, *, root: Path, maps: Sequence[str], width: int, height: int, sequences: bool, annotated_only: bool
     ) -> None:
         super().__init__(root=root, maps=maps)
         for kind in self.maps:

@@ -41,12 +41,7 @@ class VKitti2(DatasetFiles):
     )
 
     def __init__(
-        self,
-        *,
-        root: Path,
-        maps: Sequence[str],
-        variations: Sequence[str],
-        split_by: Literal["frame", "scene"],
+        self, *, root: Path, maps: Sequence[str], variations: Sequence[str], split_by: Literal["frame", "scene"]
     ) -> None:
         super().__init__(root=root, maps=maps)
         self.split_by = split_by

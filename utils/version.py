@@ -1,9 +1,7 @@
 """Which DenseMTL this is."""
 
-import argparse
 import subprocess
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSION = "0.1.0"  # pyproject.toml reads it here
@@ -18,13 +16,7 @@ def git(*words: str) -> str | None:
         return None
 
 
-class VersionAction(argparse.Action):
-    """`--version`; runs git only when it is given."""
-
-    def __init__(self, option_strings: list[str], dest: str, help: str) -> None:
-        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help=help)
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        known = git("rev-parse", "--short=10", "HEAD")
-        print(f"DenseMTL {VERSION}" + (f" ({known})" if known else ""))
-        parser.exit()
+def version() -> str:
+    """Name, version and commit, as `--version` prints them."""
+    known = git("rev-parse", "--short=10", "HEAD")
+    return f"DenseMTL {VERSION}" + (f" ({known})" if known else "")

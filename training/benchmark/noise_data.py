@@ -63,13 +63,7 @@ def noise_datasets(config: Config) -> Datasets:
 def noise_dataset(config: Config, use: DatasetUse) -> DenseDataset:
     """Noise in place of one dataset, of which nothing needs to be on disk."""
     cfg = use.cfg
-    source = NoiseSource(
-        maps=use.maps,
-        width=cfg.width,
-        height=cfg.height,
-        n_classes=cfg.n_classes,
-        frames=use.frames,
-    )
+    source = NoiseSource(maps=use.maps, width=cfg.width, height=cfg.height, n_classes=cfg.n_classes, frames=use.frames)
     return DenseDataset(
         source=source,
         transform=build_transform(use),

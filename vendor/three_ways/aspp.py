@@ -26,13 +26,7 @@ class ASPP(nn.Module):
     """
 
     def __init__(
-        self,
-        *,
-        in_channels: int,
-        out_channels: int,
-        rates: Sequence[int],
-        pooling: bool = True,
-        dropout: float = 0.5,
+        self, *, in_channels: int, out_channels: int, rates: Sequence[int], pooling: bool = True, dropout: float = 0.5
     ) -> None:
         super().__init__()
         self.pointwise = ConvNormReLU(in_channels=in_channels, out_channels=out_channels)
