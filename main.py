@@ -125,9 +125,9 @@ def choose(arguments: argparse.Namespace) -> tuple[Experiment, Path | None]:
     """The experiment and the weights file that the command line names; a run folder brings both."""
     from training.run_folder import find_weights
 
-    export_constants(arguments.env_config)
     weights = arguments.weights or arguments.evaluate
     if weights is not None:
+        export_constants(arguments.env_config)  # its path may name them
         weights = find_weights(weights)
         run_config = weights.with_name(RUN_CONFIG)
         arguments.config = arguments.config or (run_config if run_config.is_file() else None)

@@ -1,6 +1,7 @@
 """The datasets that an experiment reads, and with which options."""
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dataset.base import DenseDataset
@@ -33,12 +34,8 @@ def validation_use(config: Config) -> DatasetUse:
 def dataset_use(
     config: Config, cfg: DatasetConfig, *, split: str, training: bool, tasks: tuple[str, ...] | None = None
 ) -> DatasetUse:
-    """A dataset of the experiment with the maps that `tasks` (default: the network's) need.
-
-    Depth learned from video is measured against depth maps, but trained without.
-    """
-    if tasks is None:
-        tasks = tuple(task for task in config.setup.tasks if task != "disp" or not training)
+    """A dataset of the experiment with the maps that `tasks` (default: the network's) need."""
+    tasks = config.setup.tasks if tasks is None else tasks
     data = config.data
     section = "data" if data.target is None else "data.target" if cfg is data.target else "data.source"
     return DatasetUse(cfg=cfg, section=section, split=split, tasks=tasks, training=training)
@@ -55,12 +52,16 @@ class Datasets:
 
 def open_datasets(experiment: Experiment) -> Datasets:
     """All that training reads; raises what `open_dataset` does."""
-    config = experiment.config
+    return make_datasets(experiment.config, lambda use: open_dataset(experiment, use))
+
+
+def make_datasets(config: Config, make: Callable[[DatasetUse], DenseDataset]) -> Datasets:
+    """All that training reads, each made by `make`."""
     target = target_use(config)
     return Datasets(
-        train=open_dataset(experiment, training_use(config)),
-        target=None if target is None else open_dataset(experiment, target),
-        validation=open_dataset(experiment, validation_use(config)),
+        train=make(training_use(config)),
+        target=None if target is None else make(target),
+        validation=make(validation_use(config)),
     )
 
 

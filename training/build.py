@@ -31,7 +31,7 @@ from training.strategy import Engine, Strategy
 from training.supervised import Supervised
 from training.tasks import Task, build_tasks
 from training.video_depth import VideoDepthTraining
-from training.weights import load_strictly, start_from
+from training.weights import load_network_weights, start_from
 from utils.config.load import Experiment
 from utils.config.schema import Config
 from utils.config.schema.optim import AdamConfig, AdamKwargs, PolyKwargs, PolyScheduler
@@ -55,7 +55,7 @@ def build_network(experiment: Experiment, device: torch.device, *, weights: Path
     config = experiment.config
     network = build_model(config.setup, pretrained=False, frame_ids=config.data.source.frame_ids)
     _require_size(network, config)
-    load_strictly(network, read_weights(weights), config.setup)
+    load_network_weights(network, read_weights(weights), config.setup)
     return _place(network, config, device, trains=False).eval()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from models.build import build_model
 from models.published import to_published
 from models.weights import read_weights
-from training.weights import load_strictly
+from training.weights import load_network_weights
 from utils.config.load import Experiment
 from utils.console import LOGGER
 from utils.errors import UserError
@@ -23,7 +23,7 @@ def export_weights(experiment: Experiment, weights: Path, output: Path) -> None:
         raise UserError(f"--export-weights {output}: already exists; remove it, or choose another name")
     config = experiment.config
     network = build_model(config.setup, pretrained=False, frame_ids=config.data.source.frame_ids)
-    load_strictly(network, read_weights(weights), config.setup)
+    load_network_weights(network, read_weights(weights), config.setup)
     if config.setup.method == "ours-cxatt" and len(config.setup.tasks) > 2:
         LOGGER.warning(
             "the published code concatenates the features of three tasks and more in an order that changes with "

@@ -169,8 +169,9 @@ class Predictor:
         cells = [("image", np.asarray(image))]
         for name, tensor in maps.items():
             task, value = self.tasks[name], tensor.numpy()
-            cells.append((task.caption, task.pictures(value, None)[1]))
-            for suffix, picture in task.files(value).items():
+            colored = task.pictures(value, None)[1]
+            cells.append((task.caption, colored))
+            for suffix, picture in task.files(value, colored).items():
                 save(suffix, picture)
         save("panel", panel([cells]))
         if raw_maps is not None:

@@ -11,7 +11,7 @@ from utils.console import LOGGER
 from utils.errors import UserError
 
 
-def load_strictly(network: Network, state: Mapping[str, Tensor], setup: SetupConfig) -> None:
+def load_network_weights(network: Network, state: Mapping[str, Tensor], setup: SetupConfig) -> None:
     """Load weights with our names or published ones into the network that `setup` describes.
 
     Raises:
@@ -62,7 +62,7 @@ def start_from(network: Network, state: Mapping[str, Tensor], setup: SetupConfig
         untrained |= {name for name in own if concerns(name, new)}
         untrained |= _names(network, [part.fuse for part in network.modules() if isinstance(part, TaskExchange)])
     kept = {name: value for name, value in state.items() if not concerns(name, gone)}
-    load_strictly(network, kept | {naming[name]: own[name] for name in untrained}, setup)
+    load_network_weights(network, kept | {naming[name]: own[name] for name in untrained}, setup)
     return _whole_modules(network, untrained)
 
 

@@ -14,6 +14,7 @@ from training.tasks.base import Task
 from utils.config.schema.loss import LossConfig
 from utils.config.schema.types import TaskName
 from utils.geometry import metres_to_inverse
+from utils.visualize import color_depth
 
 CHANNELS = {"semseg": 7, "depth": 1, "disp": 1, "normals": 3, "edges": 2}
 SIZE = (6, 8)
@@ -65,7 +66,7 @@ class TestLaws:
         known, predicted = own.pictures(value, truth)
         assert known.shape == predicted.shape == (*SIZE, 3) and known.dtype == predicted.dtype == np.uint8
         assert own.pictures(value, None)[0] is None
-        files = own.files(value)
+        files = own.files(value, predicted)
         assert files and all(picture.shape[:2] == SIZE for picture in files.values())
 
     def test_prediction_in_half_precision_is_decoded_in_float32_with_aligned_corners(self, name):
@@ -89,7 +90,8 @@ def test_depth_comes_out_in_metres():
     nonsense = task("depth").decode(torch.tensor([[[[-3.0, 0.0]]]]))  # the far plane, not infinity
     assert torch.allclose(nonsense, torch.full_like(nonsense, 655.35), rtol=1e-4)
     assert task("depth", "L1_depth").decode(torch.tensor([[[[-1.0, 7.0]]]])).tolist() == [[[[0.0, 7.0]]]]
-    assert task("depth").files(np.array([[[1.0, 300.0]]]))["depth"].tolist() == [[256, 65535]]
+    far = np.array([[[1.0, 300.0]]])
+    assert task("depth").files(far, color_depth(far[0]))["depth"].tolist() == [[256, 65535]]
 
 
 def test_disparity_ends_are_the_depth_limits():

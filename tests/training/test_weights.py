@@ -8,7 +8,7 @@ import torch
 from models.build import build_model
 from models.published import to_published
 from tests.helpers.model_setups import baseline_setup, narrow_setup
-from training.weights import load_strictly, start_from
+from training.weights import load_network_weights, start_from
 from utils.config.schema.setup import SetupConfig
 from utils.errors import UserError
 
@@ -114,7 +114,7 @@ def test_unknown_order_of_sources_is_warned_of(caplog):
     model = build_model(turned, pretrained=False)
     published = to_published(model.state_dict(), model)
 
-    load_strictly(build_model(plain, pretrained=False), published, plain)
+    load_network_weights(build_model(plain, pretrained=False), published, plain)
     assert "published weights of 3 tasks" in caplog.text
     assert (
         "setup.kwargs.source_order: {semseg: [normals, depth], depth: [semseg, normals], normals: [semseg, depth]}"
@@ -122,15 +122,15 @@ def test_unknown_order_of_sources_is_warned_of(caplog):
     )
 
     caplog.clear()
-    load_strictly(model, published, turned)
+    load_network_weights(model, published, turned)
     assert "source_order: {depth: [semseg, normals], normals: [semseg, depth]}" in caplog.text
 
     caplog.clear()
     said = narrow_setup(tasks, kwargs={"source_order": {t: [s for s in tasks if s != t] for t in tasks}})
-    load_strictly(model, published, said)
-    load_strictly(model, model.state_dict(), plain)  # our own weights follow the config
+    load_network_weights(model, published, said)
+    load_network_weights(model, model.state_dict(), plain)  # our own weights follow the config
     pair = narrow_setup()
-    load_strictly(
+    load_network_weights(
         build_model(pair, pretrained=False), to_published(network(pair), build_model(pair, pretrained=False)), pair
     )  # one source has one order
     assert caplog.text == ""

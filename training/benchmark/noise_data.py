@@ -6,7 +6,7 @@ import numpy as np
 
 from dataset.base import DenseDataset
 from dataset.build import DatasetUse, build_transform
-from dataset.experiment import Datasets, pose_sees_uncropped, target_use, training_use, validation_use
+from dataset.experiment import Datasets, make_datasets, pose_sees_uncropped
 from utils.config.schema import Config
 from utils.constants import MAX_DEPTH, MIN_DEPTH
 
@@ -52,12 +52,7 @@ class NoiseSource:
 
 def noise_datasets(config: Config) -> Datasets:
     """Noise in place of all that training reads."""
-    target = target_use(config)
-    return Datasets(
-        train=noise_dataset(config, training_use(config)),
-        target=None if target is None else noise_dataset(config, target),
-        validation=noise_dataset(config, validation_use(config)),
-    )
+    return make_datasets(config, lambda use: noise_dataset(config, use))
 
 
 def noise_dataset(config: Config, use: DatasetUse) -> DenseDataset:

@@ -49,8 +49,8 @@ class Task(ABC):
         """Pictures of the ground truth, if there is one, and of a decoded prediction [C, H, W], in the same colours."""
 
     @abstractmethod
-    def files(self, value: np.ndarray) -> dict[str, np.ndarray]:
-        """The PNG pictures and maps of a decoded prediction [C, H, W], by the suffix of their file name."""
+    def files(self, value: np.ndarray, picture: Picture) -> dict[str, np.ndarray]:
+        """The PNG maps of a decoded prediction [C, H, W], and its picture, by the suffix of their file name."""
 
     @abstractmethod
     def summary(self, batch: Batch) -> Tensor:

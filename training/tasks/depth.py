@@ -53,9 +53,9 @@ class Depth(Task):
         limits = depth_limits(depth, mask) if mask.any() else None
         return color_depth(depth, limits, mask), color_depth(value[0], limits)
 
-    def files(self, value: np.ndarray) -> dict[str, np.ndarray]:
+    def files(self, value: np.ndarray, picture: Picture) -> dict[str, np.ndarray]:
         stored = (value[0] * PNG_SCALE).round().clip(0, 65535).astype(np.uint16)
-        return {"depth": stored, "depth_color": color_depth(value[0])}
+        return {"depth": stored, "depth_color": picture}
 
     def summary(self, batch: Batch) -> Tensor:
         known = batch["depth"][batch["depth_mask"]]

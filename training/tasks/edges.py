@@ -30,7 +30,7 @@ class Edges(Task):
         known = None if truth is None else color_edges(truth[0].clip(0, 1))
         return known, color_edges(edge_probability(value))
 
-    def files(self, value: np.ndarray) -> dict[str, np.ndarray]:
+    def files(self, value: np.ndarray, picture: Picture) -> dict[str, np.ndarray]:
         return {"edges": (edge_probability(value) * 255).round().astype(np.uint8)}
 
     def summary(self, batch: Batch) -> Tensor:

@@ -37,8 +37,8 @@ class Normals(Task):
         known = None if truth is None else color_normals(truth[0], truth[1][0])
         return known, color_normals(value)
 
-    def files(self, value: np.ndarray) -> dict[str, np.ndarray]:
-        return {"normals": color_normals(value)}
+    def files(self, value: np.ndarray, picture: Picture) -> dict[str, np.ndarray]:
+        return {"normals": picture}
 
     def summary(self, batch: Batch) -> Tensor:
         normals, mask = self.truth(batch)

@@ -37,9 +37,8 @@ class Semseg(Task):
         known = None if truth is None else color_semseg(truth[0], self.colors)
         return known, color_semseg(value.argmax(0), self.colors)
 
-    def files(self, value: np.ndarray) -> dict[str, np.ndarray]:
-        train_ids = value.argmax(0).astype(np.uint8)
-        return {"semseg": train_ids, "semseg_color": color_semseg(train_ids, self.colors)}
+    def files(self, value: np.ndarray, picture: Picture) -> dict[str, np.ndarray]:
+        return {"semseg": value.argmax(0).astype(np.uint8), "semseg_color": picture}
 
     def summary(self, batch: Batch) -> Tensor:
         known = batch["semseg"][batch["semseg"] < len(self.names)]
